@@ -1,0 +1,52 @@
+"""Every AnnData key that mixvi writes, and nowhere else."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys that one call writes, all made from its ``key_added``.
+
+    Parameters
+    ----------
+    name
+        The ``key_added`` of the call; by default the name of the method, for example
+        ``"cgmdvae"``.
+    """
+
+    name: str
+
+    @property
+    def latent(self) -> str:
+        """``obsm``: mean of q(z|x), cells × latent dimensions."""
+        return f"X_{self.name}"
+
+    @property
+    def style(self) -> str:
+        """``obsm``: mean of q(w|x), cells × style dimensions."""
+        return f"X_{self.name}_w"
+
+    @property
+    def cluster(self) -> str:
+        """``obs``: the most probable component, categorical."""
+        return self.name
+
+    @property
+    def probs(self) -> str:
+        """``obsm``: q(y|z), DataFrame cells × components."""
+        return f"{self.name}_probs"
+
+    @property
+    def confidence(self) -> str:
+        """``obs``: the largest responsibility of the cell, in [1/K, 1]."""
+        return f"{self.name}_confidence"
+
+    @property
+    def novelty(self) -> str:
+        """``obs``: −log p(z), in nats; large where the mixture has no mass."""
+        return f"{self.name}_novelty"
+
+    @property
+    def params(self) -> str:
+        """``uns``: parameters, component weights and versions of the run."""
+        return self.name
