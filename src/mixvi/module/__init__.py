@@ -1,1 +1,6 @@
-"""."""
+"""The module that scvi-tools trains: encoder, decoder, likelihood and a latent prior."""
+
+from .covariates import CONDITION_KEY, Covariates
+from .mixture_vae import MixtureVAE
+
+__all__ = ["CONDITION_KEY", "Covariates", "MixtureVAE"]

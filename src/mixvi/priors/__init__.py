@@ -1,1 +1,25 @@
-"""."""
+"""Everything above z: the latent priors, each with the recognition factors that only it needs."""
+
+from .base import LatentPrior
+from .dirichlet import (
+    CollapsedDirichlet,
+    GlobalDirichlet,
+    MixtureWeights,
+    NetworkDirichlet,
+    UniformWeights,
+    collapsed_penalty,
+)
+from .dirichlet_mixture import DirichletMixture
+from .standard import StandardPrior
+
+__all__ = [
+    "CollapsedDirichlet",
+    "DirichletMixture",
+    "GlobalDirichlet",
+    "LatentPrior",
+    "MixtureWeights",
+    "NetworkDirichlet",
+    "StandardPrior",
+    "UniformWeights",
+    "collapsed_penalty",
+]

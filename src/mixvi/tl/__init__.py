@@ -1,1 +1,5 @@
-"""."""
+"""AnnData in, AnnData annotated: the scanpy way."""
+
+from .cgmdvae import cgmdvae
+
+__all__ = ["cgmdvae"]

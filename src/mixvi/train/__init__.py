@@ -1,1 +1,15 @@
-"""."""
+"""How the models are trained: phases, optimizer step, start of the components, best weights."""
+
+from .best import KeepBest
+from .plan import MixturePlan
+from .schedule import Schedule, default_epochs
+from .start import StartComponents, start_components
+
+__all__ = [
+    "KeepBest",
+    "MixturePlan",
+    "Schedule",
+    "StartComponents",
+    "default_epochs",
+    "start_components",
+]

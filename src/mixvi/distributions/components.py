@@ -1,0 +1,135 @@
+"""The components p(z | w, y = k): where each cluster lies, and how a style moves it."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+__all__ = ["Components", "LowRankStyle", "NetworkStyle"]
+
+LOG_VARIANCE_RANGE = (-6.0, 3.0)
+
+
+class NetworkStyle(nn.Module):
+    """(w, c) → shifts of every component's mean and log variance, by a network.
+
+    The last layer starts at zero, so a style first changes nothing and the components can be
+    started from clusters of z. Costs K·2D outputs for every cell: for few components.
+
+    Parameters
+    ----------
+    n_in
+        Dimensions of w, plus covariates where the components see them.
+    n_components, n_latent
+        K and D.
+    n_hidden
+        Width of the network.
+    """
+
+    def __init__(self, n_in: int, n_components: int, n_latent: int, n_hidden: int = 64):
+        super().__init__()
+        self.shape = (n_components, n_latent)
+        last = nn.Linear(n_hidden, 2 * n_components * n_latent)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.network = nn.Sequential(nn.Linear(n_in, n_hidden), nn.Tanh(), last)
+
+    def forward(
+        self, w: Float[Tensor, "*cells n_in"]
+    ) -> tuple[Float[Tensor, "*cells K D"], Float[Tensor, "*cells K D"]]:
+        """Return (Δμ, Δ log σ²)."""
+        shifts = self.network(w).unflatten(-1, (2, *self.shape))
+        return shifts.select(-3, 0), shifts.select(-3, 1)
+
+
+class LowRankStyle(nn.Module):
+    """(w, c) → Δμ_k = U_k s(w) with a few shared style factors s, and one shift of log σ².
+
+    The cost of the network does not grow with K: for many components.
+
+    Parameters
+    ----------
+    n_in, n_components, n_latent, n_hidden
+        As in :class:`NetworkStyle`.
+    rank
+        Number of style factors.
+    """
+
+    def __init__(
+        self, n_in: int, n_components: int, n_latent: int, n_hidden: int = 64, rank: int = 4
+    ):
+        super().__init__()
+        last = nn.Linear(n_hidden, rank + n_latent)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.network = nn.Sequential(nn.Linear(n_in, n_hidden), nn.Tanh(), last)
+        self.loadings = nn.Parameter(torch.randn(rank, n_components, n_latent) / rank**0.5)
+
+    def forward(
+        self, w: Float[Tensor, "*cells n_in"]
+    ) -> tuple[Float[Tensor, "*cells K D"], Float[Tensor, "*cells 1 D"]]:
+        """Return (Δμ, Δ log σ²)."""
+        rank = self.loadings.shape[0]
+        factors, log_variance = self.network(w).split([rank, self.loadings.shape[-1]], -1)
+        return torch.einsum("...r,rkd->...kd", factors, self.loadings), log_variance.unsqueeze(-2)
+
+
+class Components(nn.Module):
+    r"""K diagonal normal distributions of z, moved by a style where there is one.
+
+    .. math:: p(z \mid w, y = k) = N(\mu_k + \Delta\mu_k(w),
+              \mathrm{diag}\,\exp(\log\sigma_k^2 + \Delta_k(w)))
+
+    Without a style the densities and divergences of all cells to all components are matrix
+    products (−½ z²Λᵀ + z(μΛ)ᵀ + const), never a cells × K × D array.
+
+    Parameters
+    ----------
+    n_components, n_latent
+        K and D.
+    style
+        :class:`NetworkStyle`, :class:`LowRankStyle` or ``None``.
+    """
+
+    def __init__(self, n_components: int, n_latent: int, style: nn.Module | None = None):
+        super().__init__()
+        self.loc = nn.Parameter(torch.randn(n_components, n_latent))
+        self.log_variance = nn.Parameter(torch.zeros(n_components, n_latent))
+        self.style = style
+
+    def forward(self, w: Float[Tensor, "*cells n_in"] | None = None) -> Normal:
+        """Return p(z | w, y = k) for every k: loc and scale of shape (\\*cells, K, D)."""
+        loc, log_variance = self.loc, self.log_variance.clamp(*LOG_VARIANCE_RANGE)
+        if self.style is not None:
+            shift, log_factor = self.style(w)
+            loc = loc + shift
+            log_variance = (log_variance + log_factor).clamp(*LOG_VARIANCE_RANGE)
+        return Normal(loc, (0.5 * log_variance).exp(), validate_args=False)
+
+    def log_prob(
+        self, z: Float[Tensor, "*cells D"], w: Float[Tensor, "*cells n_in"] | None = None
+    ) -> Float[Tensor, "*cells K"]:
+        """log p(z | w, y = k) of every cell and component, in nats."""
+        log_2pi = torch.log(torch.tensor(2 * torch.pi, dtype=z.dtype, device=z.device))
+        return -0.5 * (self._distance(z, z.square(), w) + z.shape[-1] * log_2pi)
+
+    def kl(
+        self, qz: Normal, w: Float[Tensor, "*cells n_in"] | None = None
+    ) -> Float[Tensor, "*cells K"]:
+        """KL(q(z | x) ‖ p(z | w, y = k)) of every cell and component, in nats."""
+        variance = qz.scale.square()
+        entropy = (variance.log() + 1).sum(-1, keepdim=True)
+        return 0.5 * (self._distance(qz.loc, qz.loc.square() + variance, w) - entropy)
+
+    def _distance(self, first: Tensor, second: Tensor, w: Tensor | None) -> Tensor:
+        """Σ_d [ E(z_d − μ_kd)² / σ²_kd + log σ²_kd ] from the moments E z and E z²."""
+        p = self(w)
+        precision = p.scale.pow(-2)
+        constant = (p.loc.square() * precision + 2 * p.scale.log()).sum(-1)
+        if p.loc.ndim == 2:
+            weighted = p.loc * precision
+            return second @ precision.t() - 2 * first @ weighted.t() + constant
+        quadratic = second.unsqueeze(-2) - 2 * first.unsqueeze(-2) * p.loc
+        return (quadratic * precision).sum(-1) + constant

@@ -1,0 +1,113 @@
+"""The hidden layers that encoder and decoder share the shape of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .sparse import linear
+
+__all__ = ["HiddenLayer", "HiddenLayers", "Norm"]
+
+Norm = Literal["batch", "layer", "none"]
+
+
+class HiddenLayer(nn.Module):
+    """dropout(relu(norm(W x + V c + b))): one hidden layer, its input dense or compressed.
+
+    Covariates enter by a matrix of their own: their columns can be told from the genes' and
+    extended, and a compressed ``x`` stays compressed.
+
+    Parameters
+    ----------
+    n_in, n_covariates, n_out
+        Sizes of x, of c and of the result.
+    norm
+        ``"batch"`` (as scVI), ``"layer"`` (no dependence between the cells of a mini-batch) or
+        ``"none"``.
+    dropout
+        Share of the hidden units that are dropped in training.
+    """
+
+    def __init__(
+        self, n_in: int, n_covariates: int, n_out: int, *, norm: Norm, dropout: float
+    ):
+        super().__init__()
+        whole = nn.Linear(n_in + n_covariates, n_out)  # one draw: the usual fan-in scaling
+        self.weight = nn.Parameter(whole.weight[:, :n_in].detach().clone())
+        self.covariate_weight = (
+            nn.Parameter(whole.weight[:, n_in:].detach().clone()) if n_covariates else None
+        )
+        self.bias = nn.Parameter(whole.bias.detach().clone())
+        self.norm: nn.Module
+        if norm == "batch":
+            # scVI's constants: running moments over about 100 mini-batches
+            self.norm = nn.BatchNorm1d(n_out, momentum=0.01, eps=0.001)
+        elif norm == "layer":
+            self.norm = nn.LayerNorm(n_out, elementwise_affine=False)
+        elif norm == "none":
+            self.norm = nn.Identity()
+        else:
+            raise ValueError(f"expected norm 'batch', 'layer' or 'none', found {norm!r}")
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "*samples cells n_in"],
+        c: Float[Tensor, "cells n_covariates"] | None = None,
+    ) -> Float[Tensor, "*samples cells n_out"]:
+        """Return the hidden units."""
+        h = linear(x, self.weight) + self.bias
+        if self.covariate_weight is not None:
+            h = h + c @ self.covariate_weight.t()
+        if isinstance(self.norm, nn.BatchNorm1d) and h.ndim > 2:
+            h = self.norm(h.flatten(0, -2)).view_as(h)
+        else:
+            h = self.norm(h)
+        return self.dropout(torch.relu(h))
+
+
+class HiddenLayers(nn.Module):
+    """A stack of hidden layers; the covariates enter each of them.
+
+    Parameters
+    ----------
+    n_in, n_covariates
+        Sizes of x and c.
+    n_hidden
+        Width.
+    n_layers
+        Depth, at least 1.
+    norm, dropout
+        See :class:`HiddenLayer`.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_covariates: int,
+        n_hidden: int = 128,
+        n_layers: int = 1,
+        *,
+        norm: Norm = "batch",
+        dropout: float = 0.1,
+    ):
+        super().__init__()
+        sizes = [n_in] + [n_hidden] * (n_layers - 1)
+        self.layers = nn.ModuleList(
+            HiddenLayer(size, n_covariates, n_hidden, norm=norm, dropout=dropout)
+            for size in sizes
+        )
+
+    def forward(
+        self,
+        x: Float[Tensor, "*samples cells n_in"],
+        c: Float[Tensor, "cells n_covariates"] | None = None,
+    ) -> Float[Tensor, "*samples cells n_hidden"]:
+        """Return the last hidden layer."""
+        for layer in self.layers:
+            x = layer(x, c)
+        return x

@@ -1,0 +1,200 @@
+"""CGMDVAE: conditional Gaussian-mixture Dirichlet VAE."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, get_args
+
+from anndata import AnnData
+from torch import nn
+
+from ..distributions import Components, GaussianArrow, LowRankStyle, NetworkStyle
+from ..distributions.hidden import Norm
+from ..priors import (
+    CollapsedDirichlet,
+    DirichletMixture,
+    GlobalDirichlet,
+    MixtureWeights,
+    NetworkDirichlet,
+    UniformWeights,
+)
+from .base import Conditioning, GeneLikelihood, MixtureModel
+from .options import choice
+
+__all__ = ["CGMDVAE"]
+
+DirichletForm = Literal["collapsed", "network", "global"]
+MANY_COMPONENTS = 50  # above, a network w → K·2D costs more than the rest of the prior
+
+
+class CGMDVAE(MixtureModel):
+    r"""Conditional Gaussian-mixture Dirichlet VAE :cite:p:`kolb2023`.
+
+    One model that clusters cells, gives them a latent space freed of batches, and generates
+    expression under a condition:
+
+    .. math::
+
+       d \sim \mathrm{Dir}(\alpha), \; y \sim \mathrm{Cat}(d), \; w \sim p(w|c), \;
+       z \sim N(\mu_y(w), \sigma_y^2(w)), \; x \sim p(x|z,c)
+
+    y is the cluster, w a style that all clusters share, c the covariates. Of the latent variables
+    only z and w are sampled in training; y is summed out and d integrated.
+
+    Parameters
+    ----------
+    adata
+        Cells registered with :meth:`setup_anndata`.
+    registry
+        Registry of a data module, for a model without ``adata``.
+    n_components
+        Number of clusters K; an upper bound with ``dirichlet="global"``.
+    n_latent
+        Dimensions of z.
+    n_style
+        Dimensions of w; 0 switches the style off and the components are fixed normals.
+    n_hidden, n_layers
+        Width and depth of encoder and decoder.
+    dropout_rate
+        Share of the encoder's hidden units dropped in training.
+    input_dropout
+        Share of a cell's genes hidden from the encoder in training. Higher: a coarser latent
+        space that rests on many genes.
+    norm
+        Normalization of hidden layers: ``"batch"`` as in scVI, ``"layer"``, ``"none"``.
+    gene_likelihood
+        ``"nb"``, ``"zinb"``, ``"poisson"`` for raw counts; ``"normal"`` for real data,
+        ``"bernoulli"`` for data in [0, 1].
+    dirichlet
+        The distribution above y. ``"collapsed"``: every cell has a d, integrated out exactly.
+        ``"network"``: the same with q(d | z) a network, as in the thesis. ``"global"``: one d for
+        the data set, which learns the clusters' shares and lets superfluous ones die. ``None``:
+        all clusters equally likely a priori (GMVAE).
+    alpha
+        Concentration of the Dirichlet. Large: like ``None``. Small: cells are pushed to one
+        cluster (per-cell forms), clusters without cells die (global).
+    conditioning
+        Which arrows see c. ``"decoder"``: p(x | z, c) alone, so a cluster is the same state in
+        every batch. ``"partial"``: the encoder too. ``"full"``: p(z | w, y, c) and q(y | z, c) too;
+        for conditions that one wants to model, not for batches.
+    style_prior
+        ``"standard"``: p(w) = N(0, I), the style does not tell conditions apart. ``"learned"``:
+        p(w | c) is learned, the style separates them.
+    assignment
+        q(y | z) by ``"bayes"``' rule from the components, or by a ``"network"`` of its own, as in
+        the thesis.
+    label_weight
+        Weight of the labels' cross-entropy beside the ELBO, if labels are registered.
+    datamodule
+        Not used; scvi-tools passes it when loading.
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown, there are more components than cells or fewer than labels, or the
+        data do not suit ``gene_likelihood``.
+
+    Examples
+    --------
+    >>> import mixvi
+    >>> adata = mixvi.datasets.pbmc()
+    >>> mixvi.model.CGMDVAE.setup_anndata(adata)
+    >>> model = mixvi.model.CGMDVAE(adata, n_components=10)
+    >>> model.train()  # doctest: +SKIP
+    >>> model.annotate()  # doctest: +SKIP
+    """
+
+    _name: ClassVar[str] = "cgmdvae"
+    _LATENT_QZM_KEY = "cgmdvae_latent_qzm"
+    _LATENT_QZV_KEY = "cgmdvae_latent_qzv"
+
+    def __init__(
+        self,
+        adata: AnnData | None = None,
+        registry: dict[str, Any] | None = None,
+        *,
+        n_components: int = 30,
+        n_latent: int = 10,
+        n_style: int = 4,
+        n_hidden: int = 128,
+        n_layers: int = 1,
+        dropout_rate: float = 0.1,
+        input_dropout: float = 0.2,
+        norm: Norm = "batch",
+        gene_likelihood: GeneLikelihood = "nb",
+        dirichlet: DirichletForm | None = "collapsed",
+        alpha: float = 1.0,
+        conditioning: Conditioning = "decoder",
+        style_prior: Literal["standard", "learned"] = "standard",
+        assignment: Literal["bayes", "network"] = "bayes",
+        label_weight: float = 1.0,
+        datamodule: Any = None,
+    ):
+        super().__init__(adata, registry)
+        self._check_sizes(n_components, gene_likelihood)
+        choice("conditioning", conditioning, get_args(Conditioning))
+        choice("style_prior", style_prior, ("standard", "learned"))
+        choice("assignment", assignment, ("bayes", "network"))
+        if alpha <= 0:
+            raise ValueError(f"expected alpha > 0, found {alpha}")
+        covariates = self._covariates()
+        n_seen = len(covariates) if conditioning == "full" else 0
+        if style_prior == "learned" and not (n_style and len(covariates)):
+            raise ValueError(
+                "expected a style and covariates for style_prior='learned', found "
+                f"n_style={n_style} and {len(covariates)} covariate columns; set condition_key or "
+                "batch_key in setup_anndata"
+            )
+        style = None
+        if n_style + n_seen:
+            style_cls = NetworkStyle if n_components <= MANY_COMPONENTS else LowRankStyle
+            style = style_cls(n_style + n_seen, n_components, n_latent)
+        classifier = None
+        if assignment == "network":
+            classifier = nn.Sequential(
+                nn.Linear(n_latent + n_seen, n_hidden),
+                nn.ReLU(),
+                nn.Linear(n_hidden, n_components),
+            )
+        prior = DirichletMixture(
+            Components(n_components, n_latent, style),
+            _mixture_weights(dirichlet, n_components, alpha, n_latent),
+            style_posterior=GaussianArrow(n_hidden, n_style) if n_style else None,
+            style_prior=(
+                GaussianArrow(len(covariates), n_style) if style_prior == "learned" else None
+            ),
+            classifier=classifier,
+            conditioned=n_seen > 0,
+        )
+        self.module = self._build_module(
+            prior,
+            covariates,
+            n_hidden=n_hidden,
+            n_layers=n_layers,
+            dropout_rate=dropout_rate,
+            input_dropout=input_dropout,
+            norm=norm,
+            gene_likelihood=gene_likelihood,
+            conditioning=conditioning,
+            label_weight=label_weight,
+        )
+        self._module_kwargs = {}
+        self._model_summary_string = repr(self)
+        self.init_params_ = self._get_init_params(locals())
+
+
+def _mixture_weights(
+    form: DirichletForm | None, n_components: int, alpha: float, n_latent: int
+) -> MixtureWeights:
+    """The form of the Dirichlet by its name."""
+    match form:
+        case None:
+            return UniformWeights(n_components)
+        case "collapsed":
+            return CollapsedDirichlet(n_components, alpha)
+        case "network":
+            return NetworkDirichlet(n_components, alpha, n_latent)
+        case "global":
+            return GlobalDirichlet(n_components, alpha)
+    raise ValueError(
+        f"expected dirichlet 'collapsed', 'network', 'global' or None, found {form!r}"
+    )

@@ -1,0 +1,54 @@
+"""Genes are matched by name: the wrong order never gives a silent wrong answer."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+__all__ = ["match_genes"]
+
+logger = logging.getLogger(__name__)
+
+
+def match_genes(adata: AnnData, genes: np.ndarray) -> AnnData:
+    """``adata`` with exactly the model's genes in the model's order.
+
+    Parameters
+    ----------
+    adata
+        Cells to use; not changed.
+    genes
+        Names of the genes that the model was trained on.
+
+    Returns
+    -------
+    ``adata`` itself if its genes are the model's already, else a copy in memory without the genes
+    that the model does not know.
+
+    Raises
+    ------
+    ValueError
+        If a gene of the model is missing, or names occur twice.
+    """
+    names = adata.var_names
+    if len(names) == len(genes) and np.array_equal(np.asarray(names), genes):
+        return adata
+    if not names.is_unique:
+        twice = names[names.duplicated()].unique()
+        raise ValueError(
+            f"expected unique gene names, found {len(twice)} that occur more than once (first: "
+            f"{twice[0]!r}); call adata.var_names_make_unique()"
+        )
+    missing = pd.Index(genes).difference(names, sort=False)
+    if len(missing):
+        shown = ", ".join(map(repr, missing[:5])) + (", …" if len(missing) > 5 else "")
+        raise ValueError(
+            f"expected all {len(genes)} genes of the model, found {len(genes) - len(missing)} of "
+            f"them (missing: {shown}); check that var_names has the same kind of names"
+        )
+    logger.info("genes are reordered and subset to the %d of the model", len(genes))
+    matched = adata[:, genes]
+    return matched.to_memory() if adata.isbacked else matched.copy()

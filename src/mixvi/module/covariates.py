@@ -1,0 +1,89 @@
+"""c: everything known about a cell that is not its expression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from scvi import REGISTRY_KEYS
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["CONDITION_KEY", "Covariates"]
+
+CONDITION_KEY = "condition"
+
+
+class Covariates:
+    """Registered covariates → the columns of c.
+
+    One-hot columns of the batch, the condition and the other categorical covariates, then the
+    continuous ones. A covariate with a single category says nothing and gets no column.
+
+    Parameters
+    ----------
+    n_batch, n_condition
+        Number of batches and of conditions.
+    n_cats_per_cov
+        Number of categories of every further categorical covariate.
+    n_continuous
+        Number of continuous covariates.
+    """
+
+    def __init__(
+        self,
+        n_batch: int = 1,
+        n_condition: int = 1,
+        n_cats_per_cov: Sequence[int] = (),
+        n_continuous: int = 0,
+    ):
+        self.n_batch, self.n_condition = n_batch, n_condition
+        self.n_cats_per_cov = tuple(n_cats_per_cov)
+        self.n_continuous = n_continuous
+        sizes = (n_batch, n_condition, *self.n_cats_per_cov)
+        self._widths = [size if size > 1 else 0 for size in sizes]
+
+    def __len__(self) -> int:
+        return sum(self._widths) + self.n_continuous
+
+    def __call__(self, tensors: Mapping[str, Tensor]) -> Float[Tensor, "cells C"]:
+        """Return c of a mini-batch as scvi-tools' loaders give it."""
+        batch = tensors[REGISTRY_KEYS.BATCH_KEY]
+        codes = [batch]
+        if self.n_condition > 1:
+            codes.append(tensors[CONDITION_KEY])
+        else:
+            codes.append(torch.zeros_like(batch))
+        if self.n_cats_per_cov:
+            codes.extend(tensors[REGISTRY_KEYS.CAT_COVS_KEY].split(1, dim=1))
+        columns = [
+            functional.one_hot(code.flatten().long(), width)
+            for code, width in zip(codes, self._widths, strict=True)
+            if width
+        ]
+        if self.n_continuous:
+            columns.append(tensors[REGISTRY_KEYS.CONT_COVS_KEY])
+        if not columns:
+            return torch.zeros(len(batch), 0, device=batch.device)
+        return torch.cat([column.float() for column in columns], -1)
+
+
+    def with_batch(
+        self, c: Float[Tensor, "cells C"], batch: int | Int[Tensor, ""]
+    ) -> Float[Tensor, "cells C"]:
+        """c with every cell moved to one batch (its code)."""
+        return self._replace(c, 0, int(batch))
+
+    def with_condition(self, c: Float[Tensor, "cells C"], condition: int) -> Tensor:
+        """c with every cell moved to one condition (its code)."""
+        return self._replace(c, 1, condition)
+
+    def _replace(self, c: Tensor, which: int, code: int) -> Tensor:
+        start, width = sum(self._widths[:which]), self._widths[which]
+        if not width:
+            return c
+        c = c.clone()
+        c[..., start : start + width] = 0
+        c[..., start + code] = 1
+        return c

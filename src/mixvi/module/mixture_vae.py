@@ -1,0 +1,299 @@
+"""The module of the whole family: encoder, decoder, likelihood and a latent prior."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from scvi import REGISTRY_KEYS
+from scvi.module.base import BaseMinifiedModeModuleClass, LossOutput, auto_move_data
+from scvi.utils import unsupported_if_adata_minified
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal
+from torch.nn import functional
+
+from .._compat import MODULE_KEYS
+from ..distributions import CellDistribution, GaussianArrow, HiddenLayers, Likelihood
+from ..distributions.sparse import map_nonzeros, row_sums
+from ..priors import LatentPrior, StandardPrior
+from .covariates import Covariates
+
+__all__ = ["MixtureVAE"]
+
+
+class MixtureVAE(BaseMinifiedModeModuleClass):
+    r"""A VAE whose z has something richer than N(0, I) above it.
+
+    .. math:: \mathrm{loss} = \frac{1}{B}\sum_{\mathrm{cells}}
+              \Bigl[-\log p(x|z,c) + \beta \sum_{\mathrm{terms}} \mathrm{kl} \Bigr]
+              - \frac{1}{n}\log p(\text{prior's parameters})
+
+    Every term is logged under its own name.
+
+    Parameters
+    ----------
+    encoder
+        x (and c where ``encode_covariates``) → hidden layer h.
+    z_posterior
+        h → q(z | x).
+    decoder
+        (z, c) → hidden layer.
+    likelihood
+        Hidden layer of the decoder, depth → p(x | z, c).
+    prior
+        Everything above z.
+    covariates
+        How c is made of the registered covariates.
+    encode_covariates
+        Whether the encoder sees c. If not, a cell of an unseen batch can be encoded as it is.
+    use_size_factor
+        Whether the depth is a registered size factor instead of the observed library size.
+    input_dropout
+        Share of a cell's input entries that the encoder does not see in training.
+    n_labels
+        Number of known labels; the first components are tied to them. 0: unsupervised.
+    label_weight
+        α, the weight of −log q(y | z) at the label of a labeled cell.
+    """
+
+    def __init__(
+        self,
+        encoder: HiddenLayers,
+        z_posterior: GaussianArrow,
+        decoder: HiddenLayers,
+        likelihood: Likelihood,
+        prior: LatentPrior,
+        covariates: Covariates,
+        *,
+        gene_likelihood: str,
+        encode_covariates: bool = False,
+        use_size_factor: bool = False,
+        input_dropout: float = 0.0,
+        n_labels: int = 0,
+        label_weight: float = 1.0,
+    ):
+        super().__init__()
+        self.encoder, self.z_posterior = encoder, z_posterior
+        self.decoder, self.likelihood = decoder, likelihood
+        self.prior, self.pretraining_prior = prior, StandardPrior(prior.n_latent)
+        self.pretraining = False
+        self.covariates = covariates
+        self.encode_covariates = encode_covariates
+        self.use_size_factor = use_size_factor
+        self.input_dropout = nn.Dropout(input_dropout)
+        self.n_labels, self.label_weight = n_labels, label_weight
+        # names that scvi-tools' mixins read
+        self.gene_likelihood, self.dispersion = gene_likelihood, "gene"
+        self.n_latent, self.n_batch = prior.n_latent, covariates.n_batch
+        self.use_observed_lib_size = True
+        self.latent_distribution = "normal"
+        self.extra_payload_autotune = False
+
+    # inference ------------------------------------------------------------------------------
+
+    def _get_inference_input(
+        self, tensors: dict[str, Tensor], full_forward_pass: bool = False
+    ) -> dict[str, Tensor]:
+        c = self.covariates(tensors)
+        if full_forward_pass or self.minified_data_type is None:
+            return {MODULE_KEYS.X_KEY: tensors[REGISTRY_KEYS.X_KEY], "c": c}
+        return {
+            MODULE_KEYS.QZM_KEY: tensors[REGISTRY_KEYS.LATENT_QZM_KEY],
+            MODULE_KEYS.QZV_KEY: tensors[REGISTRY_KEYS.LATENT_QZV_KEY],
+            "observed_lib_size": tensors[REGISTRY_KEYS.OBSERVED_LIB_SIZE],
+            "c": c,
+        }
+
+    @auto_move_data
+    def _regular_inference(
+        self, x: Tensor, c: Float[Tensor, "cells C"], n_samples: int = 1
+    ) -> dict[str, Tensor | Distribution | None]:
+        """X → q(z | x), a sample of it, the hidden layer and the log library size."""
+        if self.likelihood.is_count:
+            log_library = row_sums(x).log()
+            seen = map_nonzeros(x, torch.log1p)
+        else:
+            log_library = torch.zeros(x.shape[0], 1, dtype=x.dtype, device=x.device)
+            seen = x
+        if self.training and self.input_dropout.p:
+            seen = map_nonzeros(seen, self.input_dropout)
+        h = self.encoder(seen, c if self.encode_covariates else None)
+        return {**self._sampled(self.z_posterior(h), log_library, n_samples), "h": h, "c": c}
+
+    @auto_move_data
+    def _cached_inference(
+        self,
+        qzm: Float[Tensor, "cells D"],
+        qzv: Float[Tensor, "cells D"],
+        observed_lib_size: Float[Tensor, "cells 1"],
+        c: Float[Tensor, "cells C"],
+        n_samples: int = 1,
+    ) -> dict[str, Tensor | Distribution | None]:
+        """Stored moments of q(z | x) → the same outputs, but for the hidden layer."""
+        qz = Normal(qzm, qzv.sqrt(), validate_args=False)
+        library = observed_lib_size.view(-1, 1)
+        log_library = library.log() if self.likelihood.is_count else torch.zeros_like(library)
+        return {**self._sampled(qz, log_library, n_samples), "c": c}
+
+    def _sampled(
+        self, qz: Normal, log_library: Tensor, n_samples: int
+    ) -> dict[str, Tensor | Distribution | None]:
+        z = qz.rsample() if n_samples == 1 else qz.sample((n_samples,))
+        return {
+            MODULE_KEYS.QZ_KEY: qz,
+            MODULE_KEYS.Z_KEY: z,
+            MODULE_KEYS.QL_KEY: None,
+            MODULE_KEYS.LIBRARY_KEY: log_library.expand(*z.shape[:-1], 1),
+        }
+
+    # generation -----------------------------------------------------------------------------
+
+    def _get_generative_input(
+        self,
+        tensors: dict[str, Tensor],
+        inference_outputs: dict[str, Tensor | Distribution | None],
+    ) -> dict[str, Tensor]:
+        log_depth = inference_outputs[MODULE_KEYS.LIBRARY_KEY]
+        if self.use_size_factor:
+            size_factor = tensors[REGISTRY_KEYS.SIZE_FACTOR_KEY]
+            log_depth = size_factor.view(-1, 1).log().expand_as(log_depth)
+        return {
+            MODULE_KEYS.Z_KEY: inference_outputs[MODULE_KEYS.Z_KEY],
+            "log_depth": log_depth,
+            "c": inference_outputs["c"],
+        }
+
+    @auto_move_data
+    def generative(
+        self,
+        z: Float[Tensor, "*samples cells D"],
+        log_depth: Float[Tensor, "*samples cells 1"],
+        c: Float[Tensor, "cells C"],
+        transform_batch: int | Int[Tensor, ""] | None = None,
+        transform_condition: int | None = None,
+    ) -> dict[str, CellDistribution | None]:
+        """(z, depth, c) → p(x | z, c), as if in another batch or condition where asked."""
+        if transform_batch is not None:
+            c = self.covariates.with_batch(c, transform_batch)
+        if transform_condition is not None:
+            c = self.covariates.with_condition(c, transform_condition)
+        px = self.likelihood(self.decoder(z, c), log_depth)
+        return {MODULE_KEYS.PX_KEY: px, MODULE_KEYS.PL_KEY: None, MODULE_KEYS.PZ_KEY: None}
+
+    # objective ------------------------------------------------------------------------------
+
+    @unsupported_if_adata_minified
+    def loss(
+        self,
+        tensors: dict[str, Tensor],
+        inference_outputs: dict[str, Tensor | Distribution],
+        generative_outputs: dict[str, CellDistribution],
+        kl_weight: float | Float[Tensor, ""] = 1.0,
+        n_obs: int | None = None,
+    ) -> LossOutput:
+        """Negative ELBO of a mini-batch, its terms by name.
+
+        Parameters
+        ----------
+        kl_weight
+            β.
+        n_obs
+            Number of training cells, by which what is counted once per data set is divided.
+        """
+        z, c = inference_outputs[MODULE_KEYS.Z_KEY], inference_outputs["c"]
+        px = generative_outputs[MODULE_KEYS.PX_KEY]
+        reconstruction = -px.cell_log_prob(tensors[REGISTRY_KEYS.X_KEY])
+        prior = self.pretraining_prior if self.pretraining else self.prior
+        labels = self.known_labels(tensors)
+        qz = inference_outputs[MODULE_KEYS.QZ_KEY]
+        terms = prior.divergence(qz, z, inference_outputs["h"], c, labels)
+        kl_global = -prior.log_density().to(z)
+        loss = (reconstruction + kl_weight * sum(terms.values())).mean()
+        if n_obs is not None:
+            loss = loss + kl_global / n_obs
+        metrics = {name: term.mean() for name, term in terms.items()}
+        if labels is not None and not self.pretraining:
+            metrics["classification"] = self._classification(z, c, labels)
+            loss = loss + self.label_weight * metrics["classification"]
+        if self.extra_payload_autotune:
+            metrics |= {
+                "z": z,
+                "batch": tensors[REGISTRY_KEYS.BATCH_KEY],
+                "labels": tensors[REGISTRY_KEYS.LABELS_KEY],
+            }
+        return LossOutput(
+            loss=loss,
+            reconstruction_loss=reconstruction,
+            kl_local=terms,
+            kl_global=kl_global,
+            extra_metrics=metrics,
+        )
+
+    def known_labels(self, tensors: dict[str, Tensor]) -> Int[Tensor, " cells"] | None:
+        """Component that each cell's label ties it to, −1 for cells without a label."""
+        if not self.n_labels:
+            return None
+        labels = tensors[REGISTRY_KEYS.LABELS_KEY].flatten().long()
+        return torch.where(labels < self.n_labels, labels, -1)
+
+    def _classification(self, z: Tensor, c: Tensor, labels: Tensor) -> Tensor:
+        """Mean over the mini-batch of −log q(y = label | z), 0 for cells without a label."""
+        logits = self.prior.assignment(z, c).logits
+        losses = functional.cross_entropy(logits, labels.clamp(min=0), reduction="none")
+        return (losses * (labels >= 0)).mean()
+
+    # use ------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        tensors: dict[str, Tensor],
+        n_samples: int = 1,
+        generative_kwargs: dict | None = None,
+    ) -> Tensor:
+        """Posterior predictive draws, on the CPU: (cells, genes) or (cells, genes, samples)."""
+        _, generative_outputs = self.forward(
+            tensors,
+            inference_kwargs={"n_samples": n_samples},
+            generative_kwargs=generative_kwargs,
+            compute_loss=False,
+        )
+        samples = generative_outputs[MODULE_KEYS.PX_KEY].sample()
+        return (samples.permute(1, 2, 0) if n_samples > 1 else samples).cpu()
+
+    @torch.inference_mode()
+    @auto_move_data
+    def marginal_ll(
+        self,
+        tensors: dict[str, Tensor],
+        n_mc_samples: int,
+        return_mean: bool = False,
+        n_mc_samples_per_pass: int = 10,
+    ) -> Float[Tensor, " cells"] | float:
+        r"""Importance-weighted log p(x | c) under this module's own prior.
+
+        .. math:: \log \frac1S \sum_s \frac{p(x|z_s,c)\,\hat p(z_s|c)}{q(z_s|x)},
+                  \quad z_s \sim q(z|x)
+
+        with the estimate p̂ of :meth:`mixvi.priors.LatentPrior.log_weight`.
+        """
+        x = tensors[REGISTRY_KEYS.X_KEY]
+        inputs = self._get_inference_input(tensors, full_forward_pass=True)
+        log_weights = []
+        remaining = n_mc_samples
+        while remaining > 0:
+            n_samples = min(n_mc_samples_per_pass, remaining)
+            remaining -= n_samples
+            # asked for one sample, scvi-tools' convention drops the sample dimension
+            inference = self.inference(**inputs, n_samples=max(n_samples, 2))
+            generative = self.generative(**self._get_generative_input(tensors, inference))
+            z, qz = inference[MODULE_KEYS.Z_KEY], inference[MODULE_KEYS.QZ_KEY]
+            log_weight = (
+                generative[MODULE_KEYS.PX_KEY].cell_log_prob(x)
+                + self.prior.log_weight(z, inference["h"], inference["c"])
+                - qz.log_prob(z).sum(-1)
+            )
+            log_weights.append(log_weight[:n_samples])
+        log_lik = torch.cat(log_weights).logsumexp(0) - math.log(n_mc_samples)
+        return log_lik.mean().item() if return_mean else log_lik.cpu()

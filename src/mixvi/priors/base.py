@@ -1,0 +1,116 @@
+"""The latent prior: everything above z."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.distributions import Categorical, Normal
+
+__all__ = ["LatentPrior"]
+
+
+class LatentPrior(nn.Module):
+    """The model of the latent space, with the recognition factors that only it needs.
+
+    The module below (encoder, decoder, likelihood) is the same for the whole family; a model is
+    chosen by its prior. Shapes: cells B, dim z D, dim w W, components K, covariates C, width of
+    the encoder's hidden layer H.
+
+    Attributes
+    ----------
+    n_components, n_latent, n_style
+        K, D and W (0 where there is no style).
+    """
+
+    n_components: int
+    n_latent: int
+    n_style: int = 0
+
+    @abstractmethod
+    def divergence(
+        self,
+        qz: Normal,
+        z: Float[Tensor, "cells D"],
+        h: Float[Tensor, "cells H"],
+        c: Float[Tensor, "cells C"],
+        labels: Int[Tensor, " cells"] | None = None,
+    ) -> dict[str, Tensor]:
+        """Every divergence of the negative ELBO by name, one number per cell, in nats.
+
+        Parameters
+        ----------
+        qz
+            q(z | x).
+        z
+            One sample of it.
+        h
+            The encoder's last hidden layer.
+        c
+            Covariates.
+        labels
+            Component that a cell is known to belong to, −1 where it is not known.
+        """
+
+    @abstractmethod
+    def assignment(
+        self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
+    ) -> Categorical:
+        """q(y | z): the components' responsibilities, a function of z (and c) alone."""
+
+    @abstractmethod
+    def log_prob(
+        self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
+    ) -> Float[Tensor, "*cells"]:
+        """log p(z | c), y summed out, a style at the mean of its prior."""
+
+    def log_weight(
+        self,
+        z: Float[Tensor, "*cells D"],
+        h: Float[Tensor, "cells H"],
+        c: Float[Tensor, "cells C"],
+    ) -> Float[Tensor, "*cells"]:
+        """Log of an unbiased one-sample estimate of p(z | c), with q(w | x) as proposal.
+
+        Exact, and equal to :meth:`log_prob`, where there is no style.
+        """
+        return self.log_prob(z, c)
+
+    def log_density(self) -> Float[Tensor, ""]:
+        """log p of the prior's own parameters, counted once per data set, in nats."""
+        return torch.zeros((), device=next(self.parameters()).device)
+
+    @abstractmethod
+    def sample(
+        self, c: Float[Tensor, "cells C"], components: Int[Tensor, " cells"] | None = None
+    ) -> Float[Tensor, "cells D"]:
+        """Draw z ~ p(z | c), or p(z | y, c) for given components."""
+
+    @abstractmethod
+    def centers(self, c: Float[Tensor, "cells C"]) -> Normal:
+        """p(z | y = k) of every component at the mean of the style's prior: (cells, K, D)."""
+
+    @abstractmethod
+    def weights(self) -> Float[Tensor, " K"]:
+        """p(y = k): expected share of every component."""
+
+    def style(self, h: Float[Tensor, "cells H"]) -> Normal:
+        """q(w | x).
+
+        Raises
+        ------
+        ValueError
+            If the prior has no style.
+        """
+        raise ValueError("expected a model with a style, found n_style=0; train with n_style > 0")
+
+    @abstractmethod
+    def initialize_(
+        self,
+        z: Float[Tensor, "cells D"],
+        weights: Float[Tensor, "cells K"],
+        c: Float[Tensor, "cells C"],
+    ) -> None:
+        """Start the components from latent means and their soft or hard assignments, in place."""
