@@ -1,1 +1,8 @@
-"""."""
+"""Data to try things on: embedded real cells and images, and simulators with known truth."""
+
+from mixvi.datasets.cells import pbmc
+from mixvi.datasets.conditional import simulate_conditional
+from mixvi.datasets.counts import simulate
+from mixvi.datasets.images import digits
+
+__all__ = ["digits", "pbmc", "simulate", "simulate_conditional"]

@@ -1,1 +1,23 @@
-"""."""
+"""How good a result is: arrays in, numbers out."""
+
+from mixvi.metrics.calibration import expected_calibration_error
+from mixvi.metrics.clustering import (
+    adjusted_rand_index,
+    clustering_scores,
+    contingency,
+    hungarian_accuracy,
+    n_captured,
+    normalized_mutual_info,
+    purity,
+)
+
+__all__ = [
+    "adjusted_rand_index",
+    "clustering_scores",
+    "contingency",
+    "expected_calibration_error",
+    "hungarian_accuracy",
+    "n_captured",
+    "normalized_mutual_info",
+    "purity",
+]
