@@ -10,7 +10,7 @@ PINS = constraints/$$($(BIN)/python -c 'import sys; print("python311" if sys.ver
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml $(wildcard constraints/*.txt)
 
-.PHONY: help venv demo test test-slow lint docs clean
+.PHONY: help venv demo test test-laws test-slow lint docs clean
 .DELETE_ON_ERROR:
 # The stamps are reached through pattern rules only; make would delete them as intermediates.
 .SECONDARY:
@@ -27,6 +27,9 @@ demo: $(VENV)/.installed  ## cluster real cells that come with scanpy; downloads
 test: $(VENV)/.installed-test  ## the tests of every day
 	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
+test-laws: $(VENV)/.installed-test  ## identities, oracles and contracts only
+	$(BIN)/python -m pytest -n 2 -m "(law or contract) and not slow" $(ARGS)
+
 test-slow: $(VENV)/.installed-test  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
@@ -39,8 +42,8 @@ lint: $(VENV)/.installed-lint  ## ruff, mypy, import rules
 docs: $(VENV)/.installed-docs  ## the pages, in docs/_build/html (INTERSPHINX=1 links to other projects)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-clean:  ## remove the environment and everything built
-	rm -rf $(VENV) docs/_build docs/_generated docs/api/generated build dist
+clean:  ## remove the environments and everything built
+	rm -rf .venv* docs/_build docs/_generated docs/api/generated build dist
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -55,5 +58,6 @@ $(VENV)/.installed: $(SOURCES)
 
 # One stamp per dependency group of pyproject.toml.
 $(VENV)/.installed-%: $(VENV)/.installed
-	$(PIP) install -c $(PINS) --group $*
+	@echo "installing the $* tools into $(VENV)"
+	$(PIP) install --quiet -c $(PINS) --group $*
 	@touch $@
