@@ -1,10 +1,14 @@
-"""Sphinx configuration. The API pages follow ``__all__``; result tables are copied from benchmarks/."""
+"""Sphinx configuration: API pages follow ``__all__``, result tables come from benchmarks/."""
 
 import importlib
 import inspect
 import os
+import warnings
 from importlib.metadata import version as installed_version
 from pathlib import Path
+
+# sphinx-autodoc-typehints calls what Sphinx will drop; nothing that we could change.
+warnings.filterwarnings("ignore", message=".*set_application.*is deprecated")
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -134,7 +138,13 @@ def copy_results():
     (generated / "clustering.md").write_text(text, "utf-8")
 
 
+def escape_conditioning_bar(app, what, name, obj, options, lines):
+    """Keep the bar of p(·|·) from starting a reStructuredText substitution."""
+    lines[:] = [line.replace("·|·", r"·\|·") for line in lines]
+
+
 def setup(app):
     """Connect the hooks above."""
     copy_results()
+    app.connect("autodoc-process-docstring", escape_conditioning_bar)
     app.connect("autodoc-skip-member", skip_foreign_members)
