@@ -120,12 +120,14 @@ html_title = "mixvi"
 html_static_path = ["_static"]
 html_css_files = ["mixvi.css"]
 html_show_sphinx = False
+toc_object_entries_show_parents = "hide"
 html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "show_navbar_depth": 1,
     "show_toc_level": 2,
     "home_page_in_toc": False,
+    "navbar_persistent": [],  # the sidebar has the search field already
 }
 
 
