@@ -1,0 +1,63 @@
+# One virtual environment, made once and again only when pyproject.toml or constraints/ change.
+# Another interpreter beside it:  make test VENV=.venv313 PYTHON=python3.13
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
+# scvi-tools 1.4.2 is the last one for Python 3.11, so 3.11 has pins of its own.
+PINS = constraints/$$($(BIN)/python -c 'import sys; print("python311" if sys.version_info < (3, 12) else "python313")').txt
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := pyproject.toml $(wildcard constraints/*.txt)
+
+.PHONY: help venv demo test test-laws test-slow lint docs clean
+.DELETE_ON_ERROR:
+# The stamps are reached through pattern rules only; make would delete them as intermediates.
+.SECONDARY:
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 20
+
+venv: $(VENV)/.installed-dev  ## everything a contributor needs, in one environment
+	@echo "ready: $(BIN)/python"
+
+demo: $(VENV)/.installed  ## cluster real cells that come with scanpy; downloads no data
+	$(BIN)/mixvi demo
+
+test: $(VENV)/.installed-test  ## the tests of every day
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+test-laws: $(VENV)/.installed-test  ## identities, oracles and contracts only
+	$(BIN)/python -m pytest -n 2 -m "(law or contract) and not slow" $(ARGS)
+
+test-slow: $(VENV)/.installed-test  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.installed-lint  ## ruff, mypy, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-docs  ## the pages, in docs/_build/html (INTERSPHINX=1 links to other projects)
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+clean:  ## remove the environments and everything built
+	rm -rf .venv* docs/_build docs/_generated docs/api/generated build dist
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(VENV)/.installed: $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'mixvi: expected Python 3.11 or later, found "$(PYTHON)": '"$$($(PYTHON) --version 2>&1 | tail -n 1)"; \
+		echo 'Install a newer Python and name it, for example: make PYTHON=python3.12 $(MAKECMDGOALS)'; exit 1; } >&2
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade "pip>=25.1"
+	$(PIP) install -c $(PINS) -e .
+	@touch $@
+
+# One stamp per dependency group of pyproject.toml.
+$(VENV)/.installed-%: $(VENV)/.installed
+	@echo "installing the $* tools into $(VENV)"
+	$(PIP) install --quiet -c $(PINS) --group $*
+	@touch $@
