@@ -12,11 +12,25 @@ __all__ = ["Components", "LowRankStyle", "NetworkStyle"]
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 
 
-class NetworkStyle(nn.Module):
-    """(w, c) → shifts of every component's mean and log variance, by a network.
+class _CenteredNetwork(nn.Sequential):
+    """A network that is 0 at 0."""
 
-    The last layer starts at zero, so a style first changes nothing and the components can be
-    started from clusters of z. Costs K·2D outputs for every cell: for few components.
+    def forward(self, w: Tensor) -> Tensor:
+        return super().forward(w) - super().forward(torch.zeros_like(w[..., :1, :]))
+
+
+def _centered_network(n_in: int, n_hidden: int, n_out: int) -> _CenteredNetwork:
+    last = nn.Linear(n_hidden, n_out, bias=False)  # a bias would cancel
+    nn.init.zeros_(last.weight)
+    return _CenteredNetwork(nn.Linear(n_in, n_hidden), nn.Tanh(), last)
+
+
+class NetworkStyle(nn.Module):
+    """(w, c) → f(w, c) − f(0, 0): shifts of every component's mean and log variance.
+
+    f is a network. The style 0 changes nothing, so μ_k stays the center of its component; the last
+    layer starts at zero, so at first no style does and the components can be started from clusters
+    of z. Costs K·2D outputs for every cell: for few components.
 
     Parameters
     ----------
@@ -31,10 +45,7 @@ class NetworkStyle(nn.Module):
     def __init__(self, n_in: int, n_components: int, n_latent: int, n_hidden: int = 64):
         super().__init__()
         self.shape = (n_components, n_latent)
-        last = nn.Linear(n_hidden, 2 * n_components * n_latent)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.network = nn.Sequential(nn.Linear(n_in, n_hidden), nn.Tanh(), last)
+        self.network = _centered_network(n_in, n_hidden, 2 * n_components * n_latent)
 
     def forward(
         self, w: Float[Tensor, "*cells n_in"]
@@ -61,10 +72,7 @@ class LowRankStyle(nn.Module):
         self, n_in: int, n_components: int, n_latent: int, n_hidden: int = 64, rank: int = 4
     ):
         super().__init__()
-        last = nn.Linear(n_hidden, rank + n_latent)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.network = nn.Sequential(nn.Linear(n_in, n_hidden), nn.Tanh(), last)
+        self.network = _centered_network(n_in, n_hidden, rank + n_latent)
         self.loadings = nn.Parameter(torch.randn(rank, n_components, n_latent) / rank**0.5)
 
     def forward(
