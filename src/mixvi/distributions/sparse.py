@@ -44,7 +44,7 @@ def row_sums(x: Tensor) -> Float[Tensor, "cells 1"]:
     return nonzeros.sum_by_cell(nonzeros.values)[:, None]
 
 
-def linear(x: Tensor, weight: Float[Tensor, "out in"]) -> Float[Tensor, "cells out"]:
+def linear(x: Tensor, weight: Float[Tensor, "out in"]) -> Float[Tensor, "*cells out"]:
     """``x @ weight.T``, with a dense result and a dense gradient."""
     if not is_sparse(x):
         return functional.linear(x, weight)
