@@ -152,7 +152,11 @@ def caption(rows: pd.DataFrame) -> str:
         "4k), PCA is favored; the Zheng set was labeled by FACS.",
     ]
     if trained:
-        text.append(f"SCVI (default architecture, negative binomial), training: {trained}.")
+        text.append(
+            f"SCVI (default architecture, negative binomial), training: {trained}. `scvi<N>` has "
+            "N epochs in place of scvi's default, to save time; the default length is there for "
+            "comparison, with the seeds and sets that the tables show."
+        )
     dates = sorted(str(date)[:10] for date in rows["date"])
     text.append(f"Run {dates[0]} to {dates[-1]} with {', '.join(versions)}.")
     return "\n\n".join(text)
