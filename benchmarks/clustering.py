@@ -1,0 +1,163 @@
+"""Clustering of cells by mixvi and its peers, on the same genes and cells, in the same run.
+
+``python -m benchmarks.clustering --data DIR`` runs what is not yet in the results file;
+``python -m benchmarks.table`` makes the table from it.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+import anndata as ad
+import numpy as np
+
+from benchmarks import cuts, peers
+from benchmarks.data import LABEL, data_folder, labeled, load, n_classes
+from benchmarks.store import Row, add_row, provenance, read_rows
+
+logger = logging.getLogger(__name__)
+
+SETS = ("zheng_pbmc_facs", "pbmc3k", "scdcc_10x_pbmc4k")
+RESULTS = Path("benchmarks/results/clustering.json")
+KEYS = ("set", "method", "seed")
+CUTS = ("kmeans", "leiden_matched", "leiden_0.5", "leiden_1")
+K_GIVEN = ("own", "kmeans", "leiden_matched")
+
+
+def method_name(embedding: str, cut: str) -> str:
+    """Name in the tables: ``pca_kmeans``, ``scvi_leiden_1``; ``cgmdvae`` for its own clusters."""
+    return embedding if cut == "own" else f"{embedding}_{cut}"
+
+
+def methods(scvi_epochs: int | None = None) -> dict[str, tuple[str, str]]:
+    """All methods, name → (embedding, cut)."""
+    scvi_name = "scvi" if scvi_epochs is None else f"scvi{scvi_epochs}"
+    pairs = [(e, c) for e in ("pca", "pca_scaled", scvi_name, "cgmdvae") for c in CUTS]
+    return {method_name(e, c): (e, c) for e, c in [*pairs, ("cgmdvae", "own")]}
+
+
+def embed(adata: ad.AnnData, name: str, seed: int, scvi_epochs: int | None) -> peers.Embedding:
+    """Compute the embedding that is called ``name``."""
+    if name == "cgmdvae":
+        return peers.cgmdvae(adata, seed, n_classes(adata))
+    if name.startswith("scvi"):
+        return peers.scvi_latent(adata, seed, scvi_epochs)
+    return peers.pca(adata, seed, scaled=name == "pca_scaled")
+
+
+def cut(
+    embedding: peers.Embedding, how: str, n_clusters: int, seed: int
+) -> tuple[np.ndarray, float | None]:
+    """Cut an embedding into clusters ``(n_cells,)``; the Leiden resolution comes with them.
+
+    Parameters
+    ----------
+    embedding
+        What to cut.
+    how
+        ``"own"``, ``"kmeans"``, ``"leiden_matched"`` or ``"leiden_<resolution>"``.
+    n_clusters
+        The true number; Leiden at a fixed resolution does not look at it.
+    seed
+        Seed of k-means, of the neighbor search and of Leiden.
+    """
+    if how == "own":
+        if embedding.clusters is None:
+            raise ValueError("expected a method with clusters of its own; choose another cut")
+        return embedding.clusters, None
+    if how == "kmeans":
+        return cuts.kmeans(embedding.z, n_clusters, seed), None
+    at = partial(cuts.leiden, cuts.neighbor_graph(embedding.z, seed), seed=seed)
+    if how == "leiden_matched":
+        return cuts.match_resolution(at, n_clusters)
+    resolution = float(how.removeprefix("leiden_"))
+    return at(resolution), resolution
+
+
+def run_set(
+    adata: ad.AnnData,
+    name: str,
+    seed: int,
+    chosen: dict[str, tuple[str, str]],
+    output: Path,
+    *,
+    scvi_epochs: int | None = None,
+) -> None:
+    """Run the chosen methods on one set with one seed, and store each row when it is known.
+
+    An embedding is computed once for all its cuts; its time counts in the row of each.
+    """
+    from mixvi.metrics import clustering_scores
+
+    mask, k = labeled(adata), n_classes(adata)
+    truth = adata.obs[LABEL].astype(str).to_numpy()[mask]
+    embeddings: dict[str, tuple[peers.Embedding, float]] = {}
+    for method, (source, how) in chosen.items():
+        if source not in embeddings:
+            start = perf_counter()
+            found = embed(adata, source, seed, scvi_epochs)
+            embeddings[source] = found, perf_counter() - start
+        embedding, seconds = embeddings[source]
+        start = perf_counter()
+        clusters, resolution = cut(embedding, how, k, seed)
+        seconds += perf_counter() - start
+        scores = clustering_scores(truth, np.asarray(clusters)[mask])
+        row: Row = {
+            "set": name,
+            "method": method,
+            "seed": seed,
+            "k_given": how in K_GIVEN or source == "cgmdvae",
+            "k": k,
+            **{key: float(value) for key, value in scores.items()},
+            "seconds": round(seconds, 2),
+            "n_cells": adata.n_obs,
+            "n_genes": adata.n_vars,
+            "parameters": {**embedding.parameters, "cut": how, "resolution": resolution},
+            **provenance(),
+        }
+        add_row(output, row, KEYS)
+        logger.info("%s %s seed %d: ARI %.3f in %.0f s", name, method, seed, row["ari"], seconds)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: see ``--help``."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.clustering", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of .h5ad files [../shared/data]")
+    parser.add_argument("--sets", default=",".join(SETS), help="comma-separated [%(default)s]")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0 … n − 1 [%(default)s]")
+    parser.add_argument("--methods", default="*", help="names or patterns, such as pca*,cgmdvae")
+    parser.add_argument("--scvi-epochs", type=int, help="own budget; the methods become scvi<N>_…")
+    parser.add_argument("--redo", action="store_true", help="run rows that exist again")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+
+    folder = data_folder(options.data)
+    patterns = options.methods.split(",")
+    known = methods(options.scvi_epochs)
+    chosen = {m: how for m, how in known.items() if any(fnmatch(m, p) for p in patterns)}
+    if not chosen:
+        parser.error(f"expected --methods among {', '.join(known)}; found {options.methods}")
+    cuts.warm_up()
+    # seeds outside, so that a run that is cut short has every set
+    for seed in range(options.seeds):
+        for name in options.sets.split(","):
+            done = {tuple(row[key] for key in KEYS) for row in read_rows(options.output)}
+            todo = {m: v for m, v in chosen.items() if (name, m, seed) not in done or options.redo}
+            if todo:
+                run_set(
+                    load(folder, name),
+                    name,
+                    seed,
+                    todo,
+                    options.output,
+                    scvi_epochs=options.scvi_epochs,
+                )
+
+
+if __name__ == "__main__":
+    main()
