@@ -107,7 +107,7 @@ class Components(nn.Module):
         self.log_variance = nn.Parameter(torch.zeros(n_components, n_latent))
         self.style = style
 
-    def forward(self, w: Float[Tensor, "*cells n_in"] | None = None) -> Normal:
+    def forward(self, w: Float[Tensor, "... n_in"] | None = None) -> Normal:
         """Return p(z | w, y = k) for every k: loc and scale of shape (\\*cells, K, D)."""
         loc, log_variance = self.loc, self.log_variance.clamp(*LOG_VARIANCE_RANGE)
         if self.style is not None:
@@ -117,14 +117,14 @@ class Components(nn.Module):
         return Normal(loc, (0.5 * log_variance).exp(), validate_args=False)
 
     def log_prob(
-        self, z: Float[Tensor, "*cells D"], w: Float[Tensor, "*cells n_in"] | None = None
+        self, z: Float[Tensor, "*cells D"], w: Float[Tensor, "... n_in"] | None = None
     ) -> Float[Tensor, "*cells K"]:
         """log p(z | w, y = k) of every cell and component, in nats."""
         log_2pi = torch.log(torch.tensor(2 * torch.pi, dtype=z.dtype, device=z.device))
         return -0.5 * (self._distance(z, z.square(), w) + z.shape[-1] * log_2pi)
 
     def kl(
-        self, qz: Normal, w: Float[Tensor, "*cells n_in"] | None = None
+        self, qz: Normal, w: Float[Tensor, "... n_in"] | None = None
     ) -> Float[Tensor, "*cells K"]:
         """KL(q(z | x) ‖ p(z | w, y = k)) of every cell and component, in nats."""
         variance = qz.scale.square()

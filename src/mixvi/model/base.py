@@ -373,9 +373,10 @@ class MixtureModel(
             callbacks.append(KeepBest(from_epoch=max(joint_from, round(schedule.warmup_epochs))))
             kwargs.setdefault("early_stopping_warmup_epochs", joint_from)
             kwargs.setdefault("early_stopping_patience", max(10, round(0.1 * max_epochs)))
+        kwargs.setdefault("log_every_n_steps", 1)  # the plan logs by epoch; short runs are fine
         if datamodule is not None:
             kwargs["datamodule"] = datamodule
-        # the module's minified type is left alone by training, so only the defaults differ here
+        self.module.train()  # a trained model was left in evaluation mode
         super().train(
             max_epochs=max_epochs,
             accelerator=accelerator,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import SupportsInt
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scvi import REGISTRY_KEYS
 from torch import Tensor
 from torch.nn import functional
@@ -70,7 +71,7 @@ class Covariates:
 
 
     def with_batch(
-        self, c: Float[Tensor, "cells C"], batch: int | Int[Tensor, ""]
+        self, c: Float[Tensor, "cells C"], batch: SupportsInt
     ) -> Float[Tensor, "cells C"]:
         """c with every cell moved to one batch (its code)."""
         return self._replace(c, 0, int(batch))

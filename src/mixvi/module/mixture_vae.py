@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import SupportsInt
 
 import torch
 from jaxtyping import Float, Int
@@ -170,7 +171,7 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
         z: Float[Tensor, "*samples cells D"],
         log_depth: Float[Tensor, "*samples cells 1"],
         c: Float[Tensor, "cells C"],
-        transform_batch: int | Int[Tensor, ""] | None = None,
+        transform_batch: SupportsInt | None = None,
         transform_condition: int | None = None,
     ) -> dict[str, CellDistribution | None]:
         """(z, depth, c) → p(x | z, c), as if in another batch or condition where asked."""
@@ -189,7 +190,7 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
         tensors: dict[str, Tensor],
         inference_outputs: dict[str, Tensor | Distribution],
         generative_outputs: dict[str, CellDistribution],
-        kl_weight: float | Float[Tensor, ""] = 1.0,
+        kl_weight: float | int | Float[Tensor, ""] = 1.0,
         n_obs: int | None = None,
     ) -> LossOutput:
         """Negative ELBO of a mini-batch, its terms by name.
