@@ -1,14 +1,11 @@
 """The command line: arguments in, :mod:`mixvi.tl` called, files and a short table out."""
 
-import logging
-import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import anndata as ad
 import numpy as np
@@ -22,6 +19,7 @@ from rich.table import Table
 import mixvi
 from mixvi import demo as demonstration
 from mixvi import metrics, tl
+from mixvi._console import only_our_noise, refuse, refusing
 from mixvi._files import replacing, replacing_directory
 from mixvi._keys import Keys
 from mixvi.model.checks import check_columns, check_matrix, check_n_components, get_matrix
@@ -35,8 +33,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-NOISY = ("scvi", "lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning")
 
 
 class Likelihood(StrEnum):
@@ -57,38 +53,6 @@ class Accelerator(StrEnum):
     mps = "mps"
 
 
-def _refuse(sentence: object) -> NoReturn:
-    typer.echo(f"mixvi: error: {' '.join(str(sentence).split())}", err=True)
-    raise typer.Exit(2)
-
-
-@contextmanager
-def _refusing(*errors: type[Exception]) -> Iterator[None]:
-    """Turn the errors of a check into one sentence on stderr and exit code 2."""
-    try:
-        yield
-    except errors as error:
-        # str(KeyError) would quote the sentence.
-        _refuse(error.args[0] if isinstance(error, KeyError) and error.args else error)
-
-
-@contextmanager
-def _only_our_noise() -> Iterator[None]:
-    """Silence the libraries below; what they print goes to stderr, our warnings stay."""
-    loggers = [logging.getLogger(name) for name in NOISY]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
-        warnings.simplefilter("ignore")
-        warnings.filterwarnings("default", module=r"mixvi(\.|$)")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"mixvi {mixvi.__version__}")
@@ -106,9 +70,6 @@ def main(
 
     Start with `mixvi demo`, then `mixvi cluster cells.h5ad -o clustered.h5ad`.
     """
-
-
-Column = typer.Option(metavar="COLUMN", rich_help_panel="Columns of obs")
 
 
 def _column(text: str) -> Any:
@@ -183,13 +144,13 @@ def cluster(
     start = perf_counter()
     for target in filter(None, (output, model_dir)):
         if target.exists() and not force:
-            _refuse(f"expected a new output, found {str(target)!r}; pass --force to replace it")
+            refuse(f"expected a new output, found {str(target)!r}; pass --force to replace it")
     if output.is_dir() or (model_dir is not None and model_dir.is_file()):
-        _refuse("expected a file as --output and a directory as --model-dir; swap or rename them")
+        refuse("expected a file as --output and a directory as --model-dir; swap or rename them")
     _check_accelerator(accelerator)
     adata = _read(path)
     counts = gene_likelihood != Likelihood.normal
-    with _refusing(ValueError, KeyError, TypeError):
+    with refusing(ValueError, KeyError, TypeError):
         keys = [batch_key, condition_key, labels_key, score_against]
         check_columns(
             adata,
@@ -204,17 +165,17 @@ def cluster(
         check_matrix(matrix, counts=counts, var_names=adata.var_names, empty_genes=counts, **names)
         check_n_components(n_components, adata.n_obs)
     with ExitStack() as outputs:
-        with _refusing(OSError):  # before training, not after
+        with refusing(OSError):  # before training, not after
             h5ad = outputs.enter_context(replacing(output))
             save = outputs.enter_context(replacing_directory(model_dir)) if model_dir else None
-        outputs.enter_context(_only_our_noise())
+        outputs.enter_context(only_our_noise())
         if 0 < n_top_genes < adata.n_vars and "highly_variable" not in adata.var:
             adata.var["highly_variable"] = _variable(matrix, adata, n_top_genes, batch_key, counts)
         mask_var: str | bool = "highly_variable"
         if n_top_genes == 0 or mask_var not in adata.var:
             mask_var = False
         else:
-            with _refusing(ValueError):
+            with refusing(ValueError):
                 trained = adata.var[mask_var].to_numpy(dtype=bool)
                 genes = adata.var_names[trained]
                 check_matrix(matrix[:, trained], counts=counts, var_names=genes, **names)
@@ -238,7 +199,7 @@ def cluster(
             save=save,
             rng=seed,
         )
-        with _refusing(OSError):
+        with refusing(OSError):
             adata.write_h5ad(h5ad, compression="gzip", compression_opts=1)
     if score_against is not None:
         _print_scores(metrics.clustering_scores(adata.obs[score_against], adata.obs[key_added]))
@@ -262,18 +223,18 @@ def demo(
 
     Example: `mixvi demo -o demo`
     """
-    with _refusing(OSError), _only_our_noise():
+    with refusing(OSError), only_our_noise():
         table, scores = demonstration.run(directory, seed=seed)
     shown = Table(title="Cells of each cluster by cell type")
     for name in ("cluster", "cells", "mostly", "share", "then"):
         shown.add_column(name, justify="right" if name in ("cells", "share") else "left")
-    for name, row in table.iterrows():
+    for group, row in table.iterrows():
         n_cells = int(row.sum())
         if n_cells:
             top = row.sort_values(ascending=False, kind="stable")
             then = f"{top.index[1]} ({top.iloc[1]})" if len(top) > 1 and top.iloc[1] else ""
             share = f"{top.iloc[0] / n_cells:.0%}"
-            shown.add_row(str(name), str(n_cells), str(top.index[0]), share, then)
+            shown.add_row(str(group), str(n_cells), str(top.index[0]), share, then)
     Console().print(shown)
     n_used = int((table.sum(axis=1) > 0).sum())
     typer.echo(f"ARI {scores['ari']:.3f}, NMI {scores['nmi']:.3f} against the cell types")
@@ -297,18 +258,18 @@ def _check_accelerator(accelerator: Accelerator) -> None:
         Accelerator.mps: torch.backends.mps.is_available(),
     }
     if not there.get(accelerator, True):
-        _refuse(f"expected a working {accelerator}, found none; pass --accelerator auto or cpu")
+        refuse(f"expected a working {accelerator}, found none; pass --accelerator auto or cpu")
 
 
 def _read(path: Path) -> ad.AnnData:
     if not path.is_file():
-        _refuse(f"expected an .h5ad file, found no file {str(path)!r}; check the path")
+        refuse(f"expected an .h5ad file, found no file {str(path)!r}; check the path")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on names that repeat: the checks say it
             return ad.read_h5ad(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        _refuse(
+        refuse(
             f"expected a readable .h5ad file, found {str(path)!r} damaged or of another format "
             f"({str(error).strip().splitlines()[0][:120]}); write it again"
         )
@@ -344,7 +305,7 @@ def _print_scores(scores: dict[str, Any]) -> None:
 def _print_clusters(adata: ad.AnnData, keys: Keys) -> None:
     by_cluster = adata.obs.groupby(keys.cluster, observed=True)[keys.confidence]
     table = Table("cluster", "cells", "share", "mean confidence")
-    for name, confidence in by_cluster:
+    for group, confidence in by_cluster:
         share = f"{len(confidence) / adata.n_obs:.1%}"
-        table.add_row(str(name), str(len(confidence)), share, f"{confidence.mean():.2f}")
+        table.add_row(str(group), str(len(confidence)), share, f"{confidence.mean():.2f}")
     Console().print(table)

@@ -62,4 +62,4 @@ def run(
         plt.close(figure)
     labels, clusters = adata.obs[LABEL], adata.obs[KEYS.cluster]
     scores = metrics.clustering_scores(labels, clusters) | {"seconds": seconds}
-    return metrics.contingency(clusters, labels), scores
+    return metrics.contingency(labels, clusters), scores

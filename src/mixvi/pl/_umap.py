@@ -1,7 +1,5 @@
 """A two-dimensional embedding colored by cluster, label and confidence."""
 
-from typing import Any
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -17,7 +15,6 @@ from mixvi.pl._columns import MISSING, categories, colors, obs_column
 __all__ = ["umap_panels"]
 
 _LEGEND_ROWS = 16
-_POINT: dict[str, Any] = {"linewidths": 0, "rasterized": True}
 
 
 def umap_panels(
@@ -76,7 +73,13 @@ def umap_panels(
         _legend(axes[1], labels, shades)
         axes[1].set_title(f"label ({label_key})")
     drawn = axes[-1].scatter(
-        *points[order].T, c=confidence[order], s=size, cmap="viridis", vmax=1, **_POINT
+        *points[order].T,
+        c=confidence[order],
+        s=size,
+        cmap="viridis",
+        vmax=1,
+        linewidths=0,
+        rasterized=True,
     )
     figure.colorbar(drawn, ax=axes[-1], shrink=0.7, label="largest responsibility")
     axes[-1].set_title("confidence")
@@ -118,7 +121,7 @@ def _scatter_categories(
     # Code −1 is a missing value and picks the last color.
     palette = np.array([*shades, MISSING], dtype=object)
     shown = palette[column.cat.codes.to_numpy()[order]]
-    axis.scatter(*points[order].T, c=list(shown), s=size, **_POINT)
+    axis.scatter(*points[order].T, c=list(shown), s=size, linewidths=0, rasterized=True)
 
 
 def _write_names(axis: Axes, points: np.ndarray, column: pd.Series) -> None:
