@@ -14,7 +14,7 @@ from mixvi._keys import Keys
 
 __all__ = ["run"]
 
-N_COMPONENTS = 15  # above the 10 cell types of the data, so that unused components show as such
+N_COMPONENTS = 15  # half as many again as the 10 cell types of the data: large types may split
 LABEL = "cell_type"
 KEYS = Keys("cgmdvae")
 

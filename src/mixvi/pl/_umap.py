@@ -73,7 +73,8 @@ def umap_panels(
         _legend(axes[1], labels, shades)
         axes[1].set_title(f"label ({label_key})")
     drawn = axes[-1].scatter(
-        *points[order].T,
+        points[order, 0],
+        points[order, 1],
         c=confidence[order],
         s=size,
         cmap="viridis",
@@ -121,7 +122,9 @@ def _scatter_categories(
     # Code −1 is a missing value and picks the last color.
     palette = np.array([*shades, MISSING], dtype=object)
     shown = palette[column.cat.codes.to_numpy()[order]]
-    axis.scatter(*points[order].T, c=list(shown), s=size, linewidths=0, rasterized=True)
+    axis.scatter(
+        points[order, 0], points[order, 1], c=list(shown), s=size, linewidths=0, rasterized=True
+    )
 
 
 def _write_names(axis: Axes, points: np.ndarray, column: pd.Series) -> None:
