@@ -1,1 +1,6 @@
-"""."""
+"""Plots: AnnData in, matplotlib axes out; nothing is shown, saved or written to the data."""
+
+from mixvi.pl._contingency import contingency
+from mixvi.pl._umap import umap_panels
+
+__all__ = ["contingency", "umap_panels"]

@@ -1,0 +1,69 @@
+"""Outputs that appear whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["replacing", "replacing_directory"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file that takes the place of ``path`` if the block succeeds.
+
+    The file is made at once, in the same directory, so that a directory that cannot be written is
+    noticed before the work and the final rename is atomic. On failure it is removed, and whatever
+    was at ``path`` stays.
+
+    Parameters
+    ----------
+    path
+        The file to write; links are followed.
+
+    Raises
+    ------
+    OSError
+        If the directory is missing or cannot be written.
+    """
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Not tempfile.mkstemp: its files are private, and results follow the umask.
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield temporary
+        descriptor = os.open(temporary, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_directory(path: Path) -> Iterator[Path]:
+    """Give a path, yet to be made, for a directory that takes the place of ``path`` on success.
+
+    Parameters
+    ----------
+    path
+        The directory to write.
+
+    Raises
+    ------
+    OSError
+        If the parent directory is missing or cannot be written.
+    """
+    path = path.resolve()
+    workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    try:
+        yield workplace / "new"
+        if path.exists():
+            path.rename(workplace / "old")
+        (workplace / "new").rename(path)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)

@@ -1,0 +1,311 @@
+"""The command line: arguments in, :mod:`mixvi.tl` called, files and a short table out."""
+
+import warnings
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scanpy as sc
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import mixvi
+from mixvi import demo as demonstration
+from mixvi import metrics, tl
+from mixvi._console import only_our_noise, refuse, refusing
+from mixvi._files import replacing, replacing_directory
+from mixvi._keys import Keys
+from mixvi.model.checks import check_columns, check_matrix, check_n_components, get_matrix
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Likelihood(StrEnum):
+    """Distribution of a gene in a cell."""
+
+    nb = "nb"
+    zinb = "zinb"
+    poisson = "poisson"
+    normal = "normal"
+
+
+class Accelerator(StrEnum):
+    """Where to train."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+    mps = "mps"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mixvi {mixvi.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print and exit."),
+    ] = False,
+) -> None:
+    """Cluster single cells with a mixture variational autoencoder.
+
+    Start with `mixvi demo`, then `mixvi cluster cells.h5ad -o clustered.h5ad`.
+    """
+
+
+def _column(text: str) -> Any:
+    return typer.Option(metavar="COLUMN", rich_help_panel="Columns of obs", help=text)
+
+
+@app.command()
+def cluster(
+    path: Annotated[Path, typer.Argument(metavar="IN.h5ad", help="Cells × genes, raw counts.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The annotated .h5ad to write.")],
+    layer: Annotated[str | None, typer.Option(help="Layer with the counts.  [default: X]")] = None,
+    n_components: Annotated[
+        int, typer.Option(min=1, help="Most clusters there can be; unneeded ones stay empty.")
+    ] = 30,
+    batch_key: Annotated[str | None, _column("Batch to correct for, e.g. donor.")] = None,
+    condition_key: Annotated[str | None, _column("Condition, e.g. treatment.")] = None,
+    labels_key: Annotated[
+        str | None,
+        _column(
+            "Known labels that TRAIN the clusters (semi-supervision). To only compare clusters "
+            "with labels, use --score-against."
+        ),
+    ] = None,
+    unlabeled_category: Annotated[
+        str | None, _column("The value in --labels-key that means: not known.")
+    ] = None,
+    categorical_covariate_key: Annotated[
+        list[str] | None, _column("Further categorical covariate; repeat for more.")
+    ] = None,
+    continuous_covariate_key: Annotated[
+        list[str] | None, _column("Continuous covariate; repeat for more.")
+    ] = None,
+    size_factor_key: Annotated[str | None, _column("Size factor of each cell.")] = None,
+    score_against: Annotated[
+        str | None, _column("Labels to score the clusters with; never used in training.")
+    ] = None,
+    n_top_genes: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Train on this many highly variable genes; 0 for all. Not computed when "
+            "var['highly_variable'] is there. All genes are written.",
+        ),
+    ] = 2000,
+    n_latent: Annotated[int | None, typer.Option(min=1, help="Latent dimensions.")] = None,
+    gene_likelihood: Annotated[
+        Likelihood, typer.Option(help="normal is for data that are not counts.")
+    ] = Likelihood.nb,
+    max_epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Cells per training step.")] = None,
+    accelerator: Annotated[Accelerator, typer.Option(help="Where to train.")] = Accelerator.auto,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same clusters.")] = 0,
+    drop_empty: Annotated[
+        bool, typer.Option("--drop-empty", help="First drop cells and genes without counts.")
+    ] = False,
+    key_added: Annotated[str, typer.Option(help="Prefix of everything written.")] = "cgmdvae",
+    model_dir: Annotated[Path | None, typer.Option(help="Also save the model here.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", "--overwrite", help="Replace existing outputs.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
+    ] = False,
+) -> None:
+    """Cluster the cells of an .h5ad file.
+
+    Writes clusters (`obs["cgmdvae"]`), their probabilities, confidence, novelty and the latent
+    space (`obsm["X_cgmdvae"]`) next to everything that was in the file.
+
+    Example: `mixvi cluster cells.h5ad -o clustered.h5ad --layer counts --batch-key donor`
+    """
+    start = perf_counter()
+    for target in filter(None, (output, model_dir)):
+        if target.exists() and not force:
+            refuse(f"expected a new output, found {str(target)!r}; pass --force to replace it")
+    if output.is_dir() or (model_dir is not None and model_dir.is_file()):
+        refuse("expected a file as --output and a directory as --model-dir; swap or rename them")
+    _check_accelerator(accelerator)
+    adata = _read(path)
+    counts = gene_likelihood != Likelihood.normal
+    with refusing(ValueError, KeyError, TypeError):
+        keys = [batch_key, condition_key, labels_key, score_against]
+        check_columns(
+            adata,
+            [key for key in [*keys, *(categorical_covariate_key or [])] if key is not None],
+            numeric=continuous_covariate_key or [],
+            positive=[size_factor_key] if size_factor_key else [],
+        )
+        if drop_empty:
+            adata = _without_empty(adata, layer)
+        names = {"what": layer or "X", "obs_names": adata.obs_names}
+        matrix = get_matrix(adata, layer)
+        check_matrix(matrix, counts=counts, var_names=adata.var_names, empty_genes=counts, **names)
+        check_n_components(n_components, adata.n_obs)
+    with ExitStack() as outputs:
+        with refusing(OSError):  # before training, not after
+            h5ad = outputs.enter_context(replacing(output))
+            save = outputs.enter_context(replacing_directory(model_dir)) if model_dir else None
+        outputs.enter_context(only_our_noise())
+        if 0 < n_top_genes < adata.n_vars and "highly_variable" not in adata.var:
+            adata.var["highly_variable"] = _variable(matrix, adata, n_top_genes, batch_key, counts)
+        mask_var: str | bool = "highly_variable"
+        if n_top_genes == 0 or mask_var not in adata.var:
+            mask_var = False
+        else:
+            with refusing(ValueError):
+                trained = adata.var[mask_var].to_numpy(dtype=bool)
+                genes = adata.var_names[trained]
+                check_matrix(matrix[:, trained], counts=counts, var_names=genes, **names)
+        train_kwargs = {"max_epochs": max_epochs, "batch_size": batch_size}
+        tl.cgmdvae(
+            adata,
+            n_components,
+            layer=layer,
+            batch_key=batch_key,
+            condition_key=condition_key,
+            labels_key=labels_key,
+            unlabeled_category=unlabeled_category,
+            categorical_covariate_keys=categorical_covariate_key or None,
+            continuous_covariate_keys=continuous_covariate_key or None,
+            size_factor_key=size_factor_key,
+            mask_var=mask_var,
+            key_added=key_added,
+            model_kwargs=_given({"n_latent": n_latent, "gene_likelihood": str(gene_likelihood)}),
+            train_kwargs=_given(train_kwargs)
+            | {"accelerator": str(accelerator), "enable_progress_bar": not quiet},
+            save=save,
+            rng=seed,
+        )
+        with refusing(OSError):
+            adata.write_h5ad(h5ad, compression="gzip", compression_opts=1)
+    if score_against is not None:
+        _print_scores(metrics.clustering_scores(adata.obs[score_against], adata.obs[key_added]))
+    if not quiet:
+        _print_clusters(adata, Keys(key_added))
+        for written in filter(None, (output, model_dir)):
+            typer.echo(f"wrote {written}")
+        typer.echo(f"{perf_counter() - start:.0f} seconds")
+
+
+@app.command()
+def demo(
+    directory: Annotated[
+        Path, typer.Option("-o", "--output", help="Directory for the results.")
+    ] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same clusters.")] = 0,
+) -> None:
+    """Cluster 700 blood cells that come with the package, and compare with their cell types.
+
+    Needs no data and no network. Results of an earlier demo in the same directory are replaced.
+
+    Example: `mixvi demo -o demo`
+    """
+    with refusing(OSError), only_our_noise():
+        table, scores = demonstration.run(directory, seed=seed)
+    shown = Table(title="Cells of each cluster by cell type")
+    for name in ("cluster", "cells", "mostly", "share", "then"):
+        shown.add_column(name, justify="right" if name in ("cells", "share") else "left")
+    for group, row in table.iterrows():
+        n_cells = int(row.sum())
+        if n_cells:
+            top = row.sort_values(ascending=False, kind="stable")
+            then = f"{top.index[1]} ({top.iloc[1]})" if len(top) > 1 and top.iloc[1] else ""
+            share = f"{top.iloc[0] / n_cells:.0%}"
+            shown.add_row(str(group), str(n_cells), str(top.index[0]), share, then)
+    Console().print(shown)
+    n_used = int((table.sum(axis=1) > 0).sum())
+    typer.echo(f"ARI {scores['ari']:.3f}, NMI {scores['nmi']:.3f} against the cell types")
+    typer.echo(f"{n_used} of {demonstration.N_COMPONENTS} components used")
+    typer.echo(f"trained in {scores['seconds']:.0f} seconds")
+    for name, what in {
+        "umap.png": "the picture",
+        "pbmc.h5ad": "the annotated cells",
+        "model": "the trained model",
+    }.items():
+        typer.echo(f"{directory / name}  {what}")
+
+
+def _given(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _check_accelerator(accelerator: Accelerator) -> None:
+    there = {
+        Accelerator.gpu: torch.cuda.is_available() or torch.backends.mps.is_available(),
+        Accelerator.mps: torch.backends.mps.is_available(),
+    }
+    if not there.get(accelerator, True):
+        refuse(f"expected a working {accelerator}, found none; pass --accelerator auto or cpu")
+
+
+def _read(path: Path) -> ad.AnnData:
+    if not path.is_file():
+        refuse(f"expected an .h5ad file, found no file {str(path)!r}; check the path")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on names that repeat: the checks say it
+            return ad.read_h5ad(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        refuse(
+            f"expected a readable .h5ad file, found {str(path)!r} damaged or of another format "
+            f"({str(error).strip().splitlines()[0][:120]}); write it again"
+        )
+
+
+def _without_empty(adata: ad.AnnData, layer: str | None) -> ad.AnnData:
+    matrix = get_matrix(adata, layer)
+    cells, genes = ((matrix != 0).sum(axis=axis) for axis in (1, 0))
+    return adata[np.asarray(cells).ravel() > 0, np.asarray(genes).ravel() > 0].copy()
+
+
+def _variable(
+    matrix: Any, adata: ad.AnnData, n_top_genes: int, batch_key: str | None, counts: bool
+) -> np.ndarray:
+    copy = ad.AnnData(matrix.astype("float32"), obs=pd.DataFrame(index=adata.obs_names))
+    if batch_key is not None:
+        copy.obs[batch_key] = adata.obs[batch_key].astype("category").to_numpy()
+        copy.obs[batch_key] = copy.obs[batch_key].astype("category")
+    if counts:
+        sc.pp.normalize_total(copy, target_sum=1e4)
+        sc.pp.log1p(copy)
+    sc.pp.highly_variable_genes(copy, n_top_genes=n_top_genes, batch_key=batch_key)
+    return copy.var["highly_variable"].to_numpy()
+
+
+def _print_scores(scores: dict[str, Any]) -> None:
+    table = Table("score", "value", title="Clusters against labels")
+    for name, value in scores.items():
+        table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def _print_clusters(adata: ad.AnnData, keys: Keys) -> None:
+    by_cluster = adata.obs.groupby(keys.cluster, observed=True)[keys.confidence]
+    table = Table("cluster", "cells", "share", "mean confidence")
+    for group, confidence in by_cluster:
+        share = f"{len(confidence) / adata.n_obs:.1%}"
+        table.add_row(str(group), str(len(confidence)), share, f"{confidence.mean():.2f}")
+    Console().print(table)

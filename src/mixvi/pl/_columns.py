@@ -1,0 +1,44 @@
+"""Columns of ``obs`` as categories with colors."""
+
+import pandas as pd
+import scanpy as sc
+from anndata import AnnData
+from matplotlib import rcParams
+
+MISSING = "lightgray"
+
+
+def obs_column(adata: AnnData, key: str) -> pd.Series:
+    """Give a column of ``obs``, or say which there are.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    """
+    if key not in adata.obs:
+        found = ", ".join(repr(str(name)) for name in adata.obs.columns) or "none"
+        raise KeyError(
+            f"expected the column {key!r} in adata.obs, found {found}; run the model first, or "
+            "pass the name of another column"
+        )
+    return adata.obs[key]
+
+
+def categories(adata: AnnData, key: str) -> pd.Series:
+    """Give a column of ``obs`` as a categorical with string categories."""
+    column = obs_column(adata, key).astype("category")
+    return column.cat.rename_categories([str(name) for name in column.cat.categories])
+
+
+def colors(adata: AnnData, key: str, n_categories: int) -> list[str]:
+    """Give one color per category: those of ``uns``, else the ones that scanpy would take."""
+    stored = adata.uns.get(f"{key}_colors")
+    if stored is not None and len(stored) >= n_categories:
+        return [str(color) for color in stored[:n_categories]]
+    cycle = rcParams["axes.prop_cycle"].by_key().get("color", [])
+    palettes = sc.pl.palettes
+    for palette in (cycle, palettes.default_20, palettes.default_28, palettes.default_102):
+        if n_categories <= len(palette):
+            return list(palette[:n_categories])
+    return ["gray"] * n_categories
