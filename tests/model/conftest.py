@@ -2,7 +2,6 @@
 
 import pytest
 import scvi
-
 from tests.model.specs import QUICK, SPECS, cells
 
 

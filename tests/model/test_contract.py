@@ -8,7 +8,6 @@ import scvi
 import torch
 from scipy import sparse
 from scvi.data import AnnDataManager
-
 from tests.model.specs import QUICK, cells
 
 pytestmark = pytest.mark.contract
@@ -226,7 +225,9 @@ def test_genes_are_matched_by_name(trained):
     reversed_ = adata[:, ::-1].copy()
     np.testing.assert_allclose(model.predict_proba(reversed_), expected, atol=1e-5)
     np.testing.assert_allclose(
-        model.get_latent_representation(reversed_), model.get_latent_representation(adata), atol=1e-5
+        model.get_latent_representation(reversed_),
+        model.get_latent_representation(adata),
+        atol=1e-5,
     )
     assert list(reversed_.var_names) == list(adata.var_names[::-1])  # the input is left alone
     with pytest.raises(ValueError, match=r"missing: 'gene_\d+'"):
@@ -241,7 +242,7 @@ def test_view_is_accepted(trained):
 
 
 def test_unseen_batch_is_an_error(trained):
-    spec, model = trained
+    _spec, model = trained
     adata = cells(20)
     adata.obs["batch"] = "elsewhere"
     with pytest.raises(ValueError, match="elsewhere"):
@@ -254,9 +255,9 @@ def test_layouts(trained, layout):
     adata = cells()
     expected = model.predict_proba(adata).to_numpy()
     adata = cells()
-    adata.X = {
-        "csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "dense": lambda x: x.toarray()
-    }[layout](adata.X)
+    adata.X = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "dense": lambda x: x.toarray()}[
+        layout
+    ](adata.X)
     np.testing.assert_allclose(model.predict_proba(adata), expected, atol=1e-5)
 
 
@@ -264,9 +265,7 @@ def test_sparse_loader(trained):
     _, model = trained
     dense = model.get_latent_representation()
     loader = model._make_data_loader(model.adata, load_sparse_tensor=True)
-    np.testing.assert_allclose(
-        model.get_latent_representation(dataloader=loader), dense, atol=1e-4
-    )
+    np.testing.assert_allclose(model.get_latent_representation(dataloader=loader), dense, atol=1e-4)
     np.testing.assert_array_equal(model.predict(dataloader=loader), model.predict())
 
 
@@ -295,7 +294,7 @@ def test_registry(spec):
 
 def test_untrained_model_says_so(spec):
     model = spec.make(cells())
-    with pytest.raises(RuntimeError, match="untrained.*train"):
+    with pytest.raises(RuntimeError, match=r"untrained.*train"):
         model.predict()
 
 

@@ -108,7 +108,7 @@ class Components(nn.Module):
         self.style = style
 
     def forward(self, w: Float[Tensor, "... n_in"] | None = None) -> Normal:
-        """Return p(z | w, y = k) for every k: loc and scale of shape (\\*cells, K, D)."""
+        r"""Return p(z | w, y = k) for every k: loc and scale of shape (\\*cells, K, D)."""
         loc, log_variance = self.loc, self.log_variance.clamp(*LOG_VARIANCE_RANGE)
         if self.style is not None:
             shift, log_factor = self.style(w)
@@ -119,7 +119,7 @@ class Components(nn.Module):
     def log_prob(
         self, z: Float[Tensor, "*cells D"], w: Float[Tensor, "... n_in"] | None = None
     ) -> Float[Tensor, "*cells K"]:
-        """log p(z | w, y = k) of every cell and component, in nats."""
+        """Log p(z | w, y = k) of every cell and component, in nats."""
         log_2pi = torch.log(torch.tensor(2 * torch.pi, dtype=z.dtype, device=z.device))
         return -0.5 * (self._distance(z, z.square(), w) + z.shape[-1] * log_2pi)
 

@@ -28,6 +28,6 @@ class GaussianArrow(nn.Module):
         self.log_variance = nn.Linear(n_in, n_out)
 
     def forward(self, h: Float[Tensor, "*cells n_in"]) -> Normal:
-        """Return the distribution; its ``loc`` and ``scale`` have shape (\\*cells, n_out)."""
+        r"""Return the distribution; its ``loc`` and ``scale`` have shape (\\*cells, n_out)."""
         variance = self.log_variance(h).exp() + MIN_VARIANCE
         return Normal(self.loc(h), variance.sqrt(), validate_args=False)

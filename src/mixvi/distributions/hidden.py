@@ -32,9 +32,7 @@ class HiddenLayer(nn.Module):
         Share of the hidden units that are dropped in training.
     """
 
-    def __init__(
-        self, n_in: int, n_covariates: int, n_out: int, *, norm: Norm, dropout: float
-    ):
+    def __init__(self, n_in: int, n_covariates: int, n_out: int, *, norm: Norm, dropout: float):
         super().__init__()
         whole = nn.Linear(n_in + n_covariates, n_out)  # one draw: the usual fan-in scaling
         self.weight = nn.Parameter(whole.weight[:, :n_in].detach().clone())
@@ -61,7 +59,7 @@ class HiddenLayer(nn.Module):
     ) -> Float[Tensor, "*samples cells n_out"]:
         """Return the hidden units."""
         h = linear(x, self.weight) + self.bias
-        if self.covariate_weight is not None:
+        if self.covariate_weight is not None and c is not None:
             h = h + c @ self.covariate_weight.t()
         if isinstance(self.norm, nn.BatchNorm1d) and h.ndim > 2:
             h = self.norm(h.flatten(0, -2)).view_as(h)
@@ -98,8 +96,7 @@ class HiddenLayers(nn.Module):
         super().__init__()
         sizes = [n_in] + [n_hidden] * (n_layers - 1)
         self.layers = nn.ModuleList(
-            HiddenLayer(size, n_covariates, n_hidden, norm=norm, dropout=dropout)
-            for size in sizes
+            HiddenLayer(size, n_covariates, n_hidden, norm=norm, dropout=dropout) for size in sizes
         )
 
     def forward(

@@ -24,7 +24,7 @@ class CellDistribution(Distribution):
 
     @abstractmethod
     def cell_log_prob(self, x: Tensor) -> Float[Tensor, "*samples cells"]:
-        """log p(x | z) = Σ_g log p(x_g | z), in nats."""
+        """Log p(x | z) = Σ_g log p(x_g | z), in nats."""
 
     def get_normalized(self, key: str) -> Tensor:
         """Expression freed of the cell's depth (``"scale"``) or at its depth (``"mu"``).

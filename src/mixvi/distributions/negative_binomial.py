@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Gamma, Poisson, constraints
+from torch.types import _size
 
 from .count_rate import CountRate
 from .likelihood import CellDistribution, Likelihood
@@ -17,7 +18,7 @@ EPS = 1e-8  # keeps log μ finite where the softmax underflows
 
 
 def negative_binomial_log_prob(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
-    """log NB(x | μ, θ), element-wise; the slow twin of ``cell_log_prob``."""
+    """Log NB(x | μ, θ), element-wise; the slow twin of ``cell_log_prob``."""
     log_theta_mu = torch.log(theta + mu + EPS)
     return (
         theta * (torch.log(theta + EPS) - log_theta_mu)
@@ -75,17 +76,17 @@ class NegativeBinomial(CellDistribution):
         """μ + μ²/θ."""
         return self.mu + self.mu.square() / self.theta
 
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: _size = ()) -> Tensor:
         """Draw counts as a Poisson of a Gamma."""
         rate = Gamma(self.theta, self.theta / (self.mu + EPS))
         return Poisson(rate.sample(torch.Size(sample_shape)), validate_args=False).sample()
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(x), one number for every cell and gene."""
+        """Log p(x), one number for every cell and gene."""
         return negative_binomial_log_prob(dense(value), self.mu, self.theta)
 
     def cell_log_prob(self, x: Tensor) -> Float[Tensor, "*samples cells"]:
-        """log p(x | z) of every cell; see the class for the formula."""
+        """Log p(x | z) of every cell; see the class for the formula."""
         nonzeros = Nonzeros(x)
         count = nonzeros.values
         log_theta_mu = torch.log(self._theta + self.mu + EPS)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, distributions
 from torch.distributions import constraints
+from torch.types import _size
 
 from .count_rate import CountRate
 from .likelihood import CellDistribution, Likelihood
@@ -53,19 +54,19 @@ class Poisson(CellDistribution):
         """μ."""
         return self.rate
 
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: _size = ()) -> Tensor:
         """Draw counts."""
         return distributions.Poisson(self.rate, validate_args=False).sample(
             torch.Size(sample_shape)
         )
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(x), one number for every cell and gene."""
+        """Log p(x), one number for every cell and gene."""
         value = dense(value)
         return value * torch.log(self.rate + EPS) - self.rate - torch.lgamma(value + 1)
 
     def cell_log_prob(self, x: Tensor) -> Float[Tensor, "*samples cells"]:
-        """log p(x | z) of every cell; log μ and log x! at the non-zero counts alone."""
+        """Log p(x | z) of every cell; log μ and log x! at the non-zero counts alone."""
         at = Nonzeros(x)
         positive = at.values * torch.log(at.take(self.rate) + EPS) - torch.lgamma(at.values + 1)
         return at.sum_by_cell(positive) - self.rate.sum(-1)

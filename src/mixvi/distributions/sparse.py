@@ -78,7 +78,7 @@ class Nonzeros:
         self._flat = self.rows * x.shape[1] + self.columns
 
     def take(self, parameter: Tensor) -> Float[Tensor, "*samples n"]:
-        """The parameter at the non-zero entries.
+        r"""The parameter at the non-zero entries.
 
         Parameters
         ----------

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, constraints
 from torch.nn.functional import softplus
+from torch.types import _size
 
 from .likelihood import Likelihood
 from .negative_binomial import (
@@ -57,7 +58,7 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         """(1 − π) μ (1 + μ (π + 1/θ))."""
         return self.mean * (1 + self.mu * (self.zi_probs + 1 / self.theta))
 
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: _size = ()) -> Tensor:
         """Draw counts and lose some."""
         kept = Bernoulli(logits=-self.zi_logits).sample(torch.Size(sample_shape))
         return super().sample(sample_shape) * kept
@@ -69,13 +70,13 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         return softplus(log_zero - self.zi_logits) - softplus(-self.zi_logits)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(x), one number for every cell and gene."""
+        """Log p(x), one number for every cell and gene."""
         value = dense(value)
         positive = negative_binomial_log_prob(value, self.mu, self.theta) - softplus(self.zi_logits)
         return torch.where(value > 0, positive, self._log_prob_zero())
 
     def cell_log_prob(self, x: Tensor) -> Float[Tensor, "*samples cells"]:
-        """log p(x | z) of every cell: zeros everywhere, corrected at the non-zero counts."""
+        """Log p(x | z) of every cell: zeros everywhere, corrected at the non-zero counts."""
         at = Nonzeros(x)
         zero = self._log_prob_zero()
         positive = negative_binomial_log_prob(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, get_args
 
+import torch
 from anndata import AnnData
 from torch import nn
 
-from ..distributions import Components, GaussianArrow, LowRankStyle, NetworkStyle
-from ..distributions.hidden import Norm
-from ..priors import (
+from mixvi.distributions import Components, GaussianArrow, LowRankStyle, NetworkStyle
+from mixvi.distributions.hidden import Norm
+from mixvi.priors import (
     CollapsedDirichlet,
     DirichletMixture,
     GlobalDirichlet,
@@ -17,6 +18,7 @@ from ..priors import (
     NetworkDirichlet,
     UniformWeights,
 )
+
 from .base import Conditioning, GeneLikelihood, MixtureModel
 from .options import choice
 
@@ -160,7 +162,9 @@ class CGMDVAE(MixtureModel):
             _mixture_weights(dirichlet, n_components, alpha, n_latent),
             style_posterior=GaussianArrow(n_hidden, n_style) if n_style else None,
             style_prior=(
-                GaussianArrow(len(covariates), n_style) if style_prior == "learned" else None
+                _separated(GaussianArrow(len(covariates), n_style))
+                if style_prior == "learned"
+                else None
             ),
             classifier=classifier,
             conditioned=n_seen > 0,
@@ -177,9 +181,22 @@ class CGMDVAE(MixtureModel):
             conditioning=conditioning,
             label_weight=label_weight,
         )
-        self._module_kwargs = {}
+        self._module_kwargs: dict[str, Any] = {}
         self._model_summary_string = repr(self)
         self.init_params_ = self._get_init_params(locals())
+
+
+@torch.no_grad()
+def _separated(arrow: GaussianArrow, distance: float = 4.0) -> GaussianArrow:
+    """Start p(w | c) with unit variance and the categories well apart.
+
+    The objective is indifferent to where they lie, as long as q(w | x) can tell them: together
+    they would stay together.
+    """
+    nn.init.orthogonal_(arrow.loc.weight, gain=distance / 2**0.5)
+    for parameter in (arrow.loc.bias, arrow.log_variance.weight, arrow.log_variance.bias):
+        nn.init.zeros_(parameter)
+    return arrow
 
 
 def _mixture_weights(
@@ -195,6 +212,4 @@ def _mixture_weights(
             return NetworkDirichlet(n_components, alpha, n_latent)
         case "global":
             return GlobalDirichlet(n_components, alpha)
-    raise ValueError(
-        f"expected dirichlet 'collapsed', 'network', 'global' or None, found {form!r}"
-    )
+    raise ValueError(f"expected dirichlet 'collapsed', 'network', 'global' or None, found {form!r}")

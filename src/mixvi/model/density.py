@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from anndata import AnnData
 from scvi.utils import unsupported_if_adata_minified
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Normal
 
-from .._compat import validate_adata_or_dataloader
+from .posterior import PosteriorMixin
 
 __all__ = ["DensityMixin"]
 
 
-class DensityMixin:
+class DensityMixin(PosteriorMixin):
     """Where scvi-tools assumes p(z) = N(0, I), the same with the mixture."""
 
     @torch.inference_mode()
@@ -62,9 +63,9 @@ class DensityMixin:
     def get_importance_weights(
         self,
         adata: AnnData | None,
-        indices: Sequence[int],
-        qz: Distribution,
-        px: Distribution,
+        indices: Any,
+        qz: Normal,
+        px: Any,
         zs: Tensor,
         max_cells: int = 1024,
         truncation: bool = False,
@@ -117,7 +118,7 @@ class DensityMixin:
         prior = self.module.prior
         log_pz = prior.log_prob(zs.to(self.device), c.to(self.device)).cpu()
         loc, scale = qz.loc[anchors], qz.scale[anchors]
-        anchor_qz = torch.distributions.Normal(loc, scale)
+        anchor_qz = Normal(loc, scale)
         log_qz = anchor_qz.log_prob(zs.unsqueeze(-2)).sum(-1)
         log_px_z = []
         for tensors in self._make_data_loader(
@@ -140,18 +141,3 @@ class DensityMixin:
             log_mean = log_weights.logsumexp(0) - np.log(len(log_weights))
             log_weights = log_weights.clamp(min=log_mean)
         return log_weights.softmax(0).numpy()
-
-    def _loader(
-        self,
-        adata: AnnData | None,
-        indices: Sequence[int] | None,
-        batch_size: int | None,
-        dataloader: Iterator[dict[str, Tensor]] | None,
-    ) -> Iterator[dict[str, Tensor]]:
-        """The mini-batches that every accessor works on."""
-        self._check_if_trained(warn=False, message=f"{self!r} is not trained; call train() first")
-        validate_adata_or_dataloader(self, adata, dataloader)
-        if dataloader is not None:
-            return dataloader
-        adata = self._validate_anndata(adata)
-        return self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size)

@@ -69,15 +69,14 @@ class Covariates:
             return torch.zeros(len(batch), 0, device=batch.device)
         return torch.cat([column.float() for column in columns], -1)
 
-
     def with_batch(
         self, c: Float[Tensor, "cells C"], batch: SupportsInt
     ) -> Float[Tensor, "cells C"]:
-        """c with every cell moved to one batch (its code)."""
+        """C with every cell moved to one batch (its code)."""
         return self._replace(c, 0, int(batch))
 
     def with_condition(self, c: Float[Tensor, "cells C"], condition: int) -> Tensor:
-        """c with every cell moved to one condition (its code)."""
+        """C with every cell moved to one condition (its code)."""
         return self._replace(c, 1, condition)
 
     def _replace(self, c: Tensor, which: int, code: int) -> Tensor:

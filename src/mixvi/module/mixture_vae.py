@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import SupportsInt
+from typing import Any, SupportsInt
 
 import torch
 from jaxtyping import Float, Int
@@ -11,13 +11,14 @@ from scvi import REGISTRY_KEYS
 from scvi.module.base import BaseMinifiedModeModuleClass, LossOutput, auto_move_data
 from scvi.utils import unsupported_if_adata_minified
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal
+from torch.distributions import Normal
 from torch.nn import functional
 
-from .._compat import MODULE_KEYS
-from ..distributions import CellDistribution, GaussianArrow, HiddenLayers, Likelihood
-from ..distributions.sparse import map_nonzeros, row_sums
-from ..priors import LatentPrior, StandardPrior
+from mixvi._compat import MODULE_KEYS
+from mixvi.distributions import GaussianArrow, HiddenLayers, Likelihood
+from mixvi.distributions.sparse import map_nonzeros, row_sums
+from mixvi.priors import LatentPrior, StandardPrior
+
 from .covariates import Covariates
 
 __all__ = ["MixtureVAE"]
@@ -109,7 +110,7 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
     @auto_move_data
     def _regular_inference(
         self, x: Tensor, c: Float[Tensor, "cells C"], n_samples: int = 1
-    ) -> dict[str, Tensor | Distribution | None]:
+    ) -> dict[str, Any]:
         """X → q(z | x), a sample of it, the hidden layer and the log library size."""
         if self.likelihood.is_count:
             log_library = row_sums(x).log()
@@ -130,16 +131,14 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
         observed_lib_size: Float[Tensor, "cells 1"],
         c: Float[Tensor, "cells C"],
         n_samples: int = 1,
-    ) -> dict[str, Tensor | Distribution | None]:
+    ) -> dict[str, Any]:
         """Stored moments of q(z | x) → the same outputs, but for the hidden layer."""
         qz = Normal(qzm, qzv.sqrt(), validate_args=False)
         library = observed_lib_size.view(-1, 1)
         log_library = library.log() if self.likelihood.is_count else torch.zeros_like(library)
         return {**self._sampled(qz, log_library, n_samples), "c": c}
 
-    def _sampled(
-        self, qz: Normal, log_library: Tensor, n_samples: int
-    ) -> dict[str, Tensor | Distribution | None]:
+    def _sampled(self, qz: Normal, log_library: Tensor, n_samples: int) -> dict[str, Any]:
         z = qz.rsample() if n_samples == 1 else qz.sample((n_samples,))
         return {
             MODULE_KEYS.QZ_KEY: qz,
@@ -153,7 +152,7 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
     def _get_generative_input(
         self,
         tensors: dict[str, Tensor],
-        inference_outputs: dict[str, Tensor | Distribution | None],
+        inference_outputs: dict[str, Any],
     ) -> dict[str, Tensor]:
         log_depth = inference_outputs[MODULE_KEYS.LIBRARY_KEY]
         if self.use_size_factor:
@@ -173,7 +172,7 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
         c: Float[Tensor, "cells C"],
         transform_batch: SupportsInt | None = None,
         transform_condition: int | None = None,
-    ) -> dict[str, CellDistribution | None]:
+    ) -> dict[str, Any]:
         """(z, depth, c) → p(x | z, c), as if in another batch or condition where asked."""
         if transform_batch is not None:
             c = self.covariates.with_batch(c, transform_batch)
@@ -188,8 +187,8 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
     def loss(
         self,
         tensors: dict[str, Tensor],
-        inference_outputs: dict[str, Tensor | Distribution],
-        generative_outputs: dict[str, CellDistribution],
+        inference_outputs: dict[str, Any],
+        generative_outputs: dict[str, Any],
         kl_weight: float | int | Float[Tensor, ""] = 1.0,
         n_obs: int | None = None,
     ) -> LossOutput:
@@ -205,11 +204,15 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
         z, c = inference_outputs[MODULE_KEYS.Z_KEY], inference_outputs["c"]
         px = generative_outputs[MODULE_KEYS.PX_KEY]
         reconstruction = -px.cell_log_prob(tensors[REGISTRY_KEYS.X_KEY])
-        prior = self.pretraining_prior if self.pretraining else self.prior
         labels = self.known_labels(tensors)
-        qz = inference_outputs[MODULE_KEYS.QZ_KEY]
-        terms = prior.divergence(qz, z, inference_outputs["h"], c, labels)
-        kl_global = -prior.log_density().to(z)
+        qz, h = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs["h"]
+        if self.pretraining:
+            terms = self.pretraining_prior.divergence(qz, z, h, c)
+            terms |= self.prior.style_divergence(h, c)
+            kl_global = torch.zeros_like(z[0, 0])
+        else:
+            terms = self.prior.divergence(qz, z, h, c, labels)
+            kl_global = -self.prior.log_density().to(z)
         loss = (reconstruction + kl_weight * sum(terms.values())).mean()
         if n_obs is not None:
             loss = loss + kl_global / n_obs

@@ -54,17 +54,21 @@ class LatentPrior(nn.Module):
             Component that a cell is known to belong to, −1 where it is not known.
         """
 
+    def style_divergence(
+        self, h: Float[Tensor, "cells H"], c: Float[Tensor, "cells C"]
+    ) -> dict[str, Tensor]:
+        """The terms that do not ask for the components; trained before these are started, too."""
+        return {}
+
     @abstractmethod
-    def assignment(
-        self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
-    ) -> Categorical:
+    def assignment(self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]) -> Categorical:
         """q(y | z): the components' responsibilities, a function of z (and c) alone."""
 
     @abstractmethod
     def log_prob(
         self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
     ) -> Float[Tensor, "*cells"]:
-        """log p(z | c), y summed out, a style at the mean of its prior."""
+        """Log p(z | c), y summed out, a style at the mean of its prior."""
 
     def log_weight(
         self,
@@ -79,7 +83,7 @@ class LatentPrior(nn.Module):
         return self.log_prob(z, c)
 
     def log_density(self) -> Float[Tensor, ""]:
-        """log p of the prior's own parameters, counted once per data set, in nats."""
+        """Log p of the prior's own parameters, counted once per data set, in nats."""
         return torch.zeros((), device=next(self.parameters()).device)
 
     @abstractmethod

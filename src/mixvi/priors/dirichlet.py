@@ -221,6 +221,6 @@ class GlobalDirichlet(MixtureWeights):
         return -_kl_d(self.concentration, self.alpha)
 
     def initialize_(self, counts: Float[Tensor, " K"]) -> None:
-        """a = α + counts."""
+        """Set a = α + counts."""
         self.concentration.copy_(self.alpha + counts)
         self.n_obs.copy_(counts.sum())

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Normal, kl_divergence
 from torch.nn import functional
 
-from ..distributions import Components, GaussianArrow
+from mixvi.distributions import Components, GaussianArrow
+
 from .base import LatentPrior
 from .dirichlet import MixtureWeights
 
@@ -79,22 +80,27 @@ class DirichletMixture(LatentPrior):
 
         For a cell with a label q(y | z) is replaced by the label.
         """
-        terms: dict[str, Tensor] = {}
-        w = None
-        if self.n_style:
-            qw = self.style(h)
-            w = qw.rsample()
-            terms["kl_w"] = kl_divergence(qw, self._style_prior(c)).sum(-1)
+        w = self.style(h).rsample() if self.n_style else None
         q = self.assignment(z, c).probs
         if labels is not None:
             known = functional.one_hot(labels.clamp(min=0), self.n_components).to(q.dtype)
             q = torch.where((labels >= 0)[:, None], known, q)
         kl_z = (q * self.components.kl(qz, self._append(w, c))).sum(-1)
-        return {"kl_z": kl_z, **terms, **self.mixture_weights.divergence(q, z)}
+        return {
+            "kl_z": kl_z,
+            **self.style_divergence(h, c),
+            **self.mixture_weights.divergence(q, z),
+        }
 
-    def assignment(
-        self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
-    ) -> Categorical:
+    def style_divergence(
+        self, h: Float[Tensor, "cells H"], c: Float[Tensor, "cells C"]
+    ) -> dict[str, Tensor]:
+        """``kl_w``, where there is a style."""
+        if not self.n_style:
+            return {}
+        return {"kl_w": kl_divergence(self.style(h), self._style_prior(c)).sum(-1)}
+
+    def assignment(self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]) -> Categorical:
         """q(y | z)."""
         if self.classifier is None:
             return Categorical(logits=self._log_joint(z, c, None), validate_args=False)
@@ -104,7 +110,7 @@ class DirichletMixture(LatentPrior):
     def log_prob(
         self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
     ) -> Float[Tensor, "*cells"]:
-        """log Σ_k p(y = k) p(z | w̄, y = k) at the mean w̄ of p(w | c)."""
+        """Log Σ_k p(y = k) p(z | w̄, y = k) at the mean w̄ of p(w | c)."""
         return self._log_joint(z, c, None).logsumexp(-1)
 
     def log_weight(
@@ -113,7 +119,7 @@ class DirichletMixture(LatentPrior):
         h: Float[Tensor, "cells H"],
         c: Float[Tensor, "cells C"],
     ) -> Float[Tensor, "*cells"]:
-        """log p(z | w) + log p(w | c) − log q(w | x) for a w ~ q(w | x)."""
+        """Log p(z | w) + log p(w | c) − log q(w | x) for a w ~ q(w | x)."""
         if not self.n_style:
             return self.log_prob(z, c)
         qw, pw = self.style(h), self._style_prior(c)
@@ -168,18 +174,22 @@ class DirichletMixture(LatentPrior):
         counts = weights.sum(0)
         total = counts.clamp(min=1e-6)[:, None]
         empty = (counts < 1)[:, None]
-        loc = torch.where(empty, z.mean(0) + z.std(0) * torch.randn_like(self.components.loc),
-                          weights.t() @ z / total)
+        loc = torch.where(
+            empty,
+            z.mean(0) + z.std(0) * torch.randn_like(self.components.loc),
+            weights.t() @ z / total,
+        )
         second = weights.t() @ z.square() / total
         variance = torch.where(empty, z.var(0), second - loc.square()).clamp(min=MIN_SPREAD)
         self.components.loc.copy_(loc)
         self.components.log_variance.copy_(variance.log())
         self.mixture_weights.initialize_(counts)
         if self.classifier is not None:
-            _fit_classifier(self.classifier, self._append(z, c), weights)
+            seen = torch.cat([z, c], -1) if self.conditioned else z
+            _fit_classifier(self.classifier, seen, weights)
 
     def _log_joint(self, z: Tensor, c: Tensor, w: Tensor | None) -> Tensor:
-        """log p(y = k) + log p(z | w, y = k); w at the mean of its prior where not given."""
+        """Log p(y = k) + log p(z | w, y = k); w at the mean of its prior where not given."""
         if w is None and self.n_style:
             w = self._mean_style(c)
         log_weights = self.weights().to(z.device).log()

@@ -39,16 +39,14 @@ class StandardPrior(LatentPrior):
         standard = Normal(torch.zeros_like(qz.loc), torch.ones_like(qz.scale), validate_args=False)
         return {"kl_z": kl_divergence(qz, standard).sum(-1)}
 
-    def assignment(
-        self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
-    ) -> Categorical:
+    def assignment(self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]) -> Categorical:
         """The one component there is."""
         return Categorical(logits=z.new_zeros(*z.shape[:-1], 1), validate_args=False)
 
     def log_prob(
         self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
     ) -> Float[Tensor, "*cells"]:
-        """log N(z | 0, I)."""
+        """Log N(z | 0, I)."""
         return Normal(0.0, 1.0).log_prob(z).sum(-1)
 
     def log_density(self) -> Float[Tensor, ""]:

@@ -9,9 +9,8 @@ import numpy as np
 import scvi
 from anndata import AnnData
 
-from .._keys import Keys
-from ..model import CGMDVAE
-from ..model.checks import check_columns, check_matrix, get_matrix
+from mixvi._keys import Keys
+from mixvi.model import CGMDVAE
 
 __all__ = ["cgmdvae"]
 
@@ -80,7 +79,7 @@ categorical_covariate_keys, continuous_covariate_keys
         If the counts are not counts, or a cell or gene has none.
     """
     genes = _mask(adata, mask_var)
-    setup = {
+    setup: dict[str, Any] = {
         "layer": layer,
         "batch_key": batch_key,
         "condition_key": condition_key,
@@ -119,7 +118,8 @@ def _mask(adata: AnnData, mask_var: str | bool | None) -> np.ndarray:
     if mask_var not in adata.var:
         raise KeyError(
             f"expected a boolean column {mask_var!r} in adata.var, found "
-            f"{', '.join(map(repr, adata.var.columns)) or 'none'}; pass mask_var=False for all genes"
+            f"{', '.join(map(repr, adata.var.columns)) or 'none'}; pass mask_var=False to use "
+            "all genes"
         )
     genes = adata.var[mask_var].to_numpy(dtype=bool)
     if not genes.any():

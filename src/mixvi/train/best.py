@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 __all__ = ["KeepBest"]
@@ -34,7 +35,7 @@ class KeepBest(Callback):
         self.best_epoch: int | None = None
         self._weights: dict[str, Tensor] = {}
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Copy the weights if they are the best so far."""
         if trainer.sanity_checking or trainer.current_epoch < self.from_epoch:
             return
@@ -44,7 +45,7 @@ class KeepBest(Callback):
             weights = pl_module.module.state_dict()
             self._weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Put them back."""
         if self._weights:
             pl_module.module.load_state_dict(self._weights)

@@ -7,7 +7,8 @@ from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
 from torch import Tensor
 
-from ..module import MixtureVAE
+from mixvi.module import MixtureVAE
+
 from .schedule import Schedule
 
 __all__ = ["MixturePlan"]
@@ -115,7 +116,5 @@ class MixturePlan(TrainingPlan):
         for name, value in means.items():
             shown = "train_loss" if (name, mode) == ("loss", "train") else f"{name}_{mode}"
             shown = "validation_loss" if shown == "loss_validation" else shown
-            self.log(
-                shown, value, prog_bar=shown == "train_loss", sync_dist=self.use_sync_dist
-            )
+            self.log(shown, value, prog_bar=shown == "train_loss", sync_dist=self.use_sync_dist)
         return means

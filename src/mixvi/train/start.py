@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional
 
-from ..module import MixtureVAE
+from mixvi.module import MixtureVAE
 
 __all__ = ["StartComponents", "start_components"]
 
@@ -81,22 +82,21 @@ class StartComponents(Callback):
     def __init__(self, epoch: int):
         self.epoch = epoch
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Swap the standard prior in."""
         pl_module.module.pretraining = True
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Start the components when their time has come."""
         if trainer.current_epoch == self.epoch:
-            start_components(pl_module.module, trainer.train_dataloader)
+            loader: Any = trainer.train_dataloader
+            start_components(pl_module.module, loader)
             pl_module.module.pretraining = False
 
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Leave the module with its own prior, however the run ended."""
         pl_module.module.pretraining = False
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Leave the module with its own prior, however the run ended."""
         pl_module.module.pretraining = False

@@ -1,0 +1,34 @@
+"""The covariates that cells come with, to average a component's profile over."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["covariate_contexts"]
+
+MAX_CONTEXTS = 512
+
+
+def covariate_contexts(c: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The distinct covariate rows of the cells and their shares.
+
+    Parameters
+    ----------
+    c
+        Covariates, cells × columns.
+    device
+        Where the results are wanted.
+
+    Returns
+    -------
+    Rows (at most 512: of continuous covariates evenly spaced ones stand for all) and shares that
+    sum to 1.
+    """
+    rows, counts = np.unique(c, axis=0, return_counts=True)
+    if len(rows) > MAX_CONTEXTS:
+        picked = np.linspace(0, len(rows) - 1, MAX_CONTEXTS).astype(int)
+        rows, counts = rows[picked], counts[picked]
+    share = torch.as_tensor(counts / counts.sum(), dtype=torch.float32, device=device)
+    return torch.as_tensor(rows, device=device), share

@@ -1,0 +1,103 @@
+"""What the model infers about cells, all in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from torch import Tensor
+
+from mixvi._compat import validate_adata_or_dataloader
+from mixvi.module import MixtureVAE
+
+from .registration import RegistrationMixin
+
+__all__ = ["PosteriorMixin"]
+
+ACTIVE = 0.01  # variance of a latent mean over cells; the usual bound for an active unit
+
+
+class PosteriorMixin(RegistrationMixin):
+    """The pass over the data that every accessor of the family shares.
+
+    Attributes
+    ----------
+    cluster_names_
+        Name of every component: the labels of the components that are tied to one, then
+        ``novel_1``, …; the components' numbers where there are no labels.
+    style_use_
+        Variance over the training cells of every dimension of the mean of q(w | x); a dimension
+        is active above .01 :cite:p:`burda2016`. ``None`` before training.
+    """
+
+    module: MixtureVAE
+    cluster_names_: list[str]
+    style_use_: list[float] | None = None
+    style_center_: list[float] | None = None
+
+    def _loader(
+        self,
+        adata: AnnData | None,
+        indices: Sequence[int] | None,
+        batch_size: int | None,
+        dataloader: Iterator[dict[str, Tensor]] | None,
+    ) -> Iterator[dict[str, Tensor]]:
+        """The mini-batches that every accessor works on."""
+        self._check_if_trained(warn=False, message=f"{self!r} is not trained; call train() first")
+        validate_adata_or_dataloader(self, adata, dataloader)
+        if dataloader is not None:
+            return dataloader
+        adata = self._validate_anndata(adata)
+        return self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size)
+
+    @torch.inference_mode()
+    def _posterior(
+        self,
+        adata: AnnData | None,
+        indices: Sequence[int] | None,
+        batch_size: int | None,
+        dataloader: Iterator[dict[str, Tensor]] | None,
+    ) -> dict[str, np.ndarray]:
+        """Latent mean, responsibilities, novelty, style and covariates, all in one pass."""
+        module, prior = self.module, self.module.prior
+        parts: dict[str, list[Tensor]] = {}
+        for tensors in self._loader(adata, indices, batch_size, dataloader):
+            outputs = module.inference(**module._get_inference_input(tensors))
+            z, c = outputs["qz"].loc, outputs["c"]
+            batch = {
+                "latent": z,
+                "probs": prior.assignment(z, c).probs,
+                "novelty": -prior.log_prob(z, c),
+                "c": c,
+            }
+            if prior.n_style and "h" in outputs:
+                batch["style"] = prior.style(outputs["h"]).loc
+            for name, value in batch.items():
+                parts.setdefault(name, []).append(value.cpu())
+        posterior = {name: torch.cat(values).numpy() for name, values in parts.items()}
+        if "style" in posterior:
+            posterior["style"] = self._without_noise(posterior["style"])
+        return posterior
+
+    def _active_style(self) -> np.ndarray:
+        return np.asarray(self.style_use_) > ACTIVE
+
+    def _without_noise(self, style: np.ndarray) -> np.ndarray:
+        """Unused dimensions at their average."""
+        if self.style_center_ is None:
+            return style
+        return np.where(self._active_style(), style, self.style_center_).astype(style.dtype)
+
+    def _cell_names(
+        self,
+        adata: AnnData | None,
+        indices: Sequence[int] | None,
+        dataloader: Iterator[dict[str, Tensor]] | None,
+    ) -> pd.Index | None:
+        if dataloader is not None:
+            return None
+        names = (self.adata if adata is None else adata).obs_names
+        return names if indices is None else names[np.asarray(indices)]

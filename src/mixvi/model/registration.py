@@ -1,0 +1,159 @@
+"""Where in AnnData things are, and what of it the model knows."""
+
+from __future__ import annotations
+
+import numpy as np
+from anndata import AnnData
+from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager, fields
+from scvi.model.base import BaseMinifiedModeModelClass
+
+from mixvi._compat import get_minify_type
+from mixvi.module import CONDITION_KEY, Covariates
+
+from .checks import check_columns
+from .genes import match_genes
+
+__all__ = ["RegistrationMixin"]
+
+
+class RegistrationMixin(BaseMinifiedModeModelClass):
+    """Registering AnnData, and reading back what was registered."""
+
+    @classmethod
+    def setup_anndata(
+        cls,
+        adata: AnnData,
+        layer: str | None = None,
+        batch_key: str | None = None,
+        condition_key: str | None = None,
+        labels_key: str | None = None,
+        unlabeled_category: str | None = None,
+        size_factor_key: str | None = None,
+        categorical_covariate_keys: list[str] | None = None,
+        continuous_covariate_keys: list[str] | None = None,
+        **kwargs,
+    ) -> None:
+        """Tell the model where in ``adata`` things are.
+
+        Parameters
+        ----------
+        adata
+            Cells × genes.
+        layer
+            Layer with raw counts (or, for other likelihoods, what is to be modeled); ``X`` if
+            ``None``.
+        batch_key
+            ``obs`` column of the technical batch.
+        condition_key
+            ``obs`` column of the biological condition, for example the treatment.
+        labels_key
+            ``obs`` column of known cell types. **They are learned from**: the first components
+            are tied to them. Leave it out to cluster without supervision.
+        unlabeled_category
+            Category of ``labels_key`` that marks a cell without a label; without it every cell
+            counts as labeled.
+        size_factor_key
+            ``obs`` column of size factors to use in place of the observed library size.
+        categorical_covariate_keys, continuous_covariate_keys
+            ``obs`` columns of further covariates.
+        **kwargs
+            For scvi-tools: ``source_registry`` and the like.
+
+        Raises
+        ------
+        KeyError
+            If a column or layer is missing.
+        ValueError
+            If a categorical column has missing values.
+        """
+        setup_method_args = cls._get_setup_method_args(**locals())
+        if "source_registry" not in kwargs:
+            categorical = [
+                batch_key,
+                condition_key,
+                labels_key,
+                *(categorical_covariate_keys or []),
+            ]
+            check_columns(
+                adata,
+                [key for key in categorical if key is not None],
+                numeric=continuous_covariate_keys or [],
+                positive=[size_factor_key] if size_factor_key is not None else [],
+            )
+        labels_field = (
+            fields.CategoricalObsField(REGISTRY_KEYS.LABELS_KEY, labels_key)
+            if labels_key is None or unlabeled_category is None
+            else fields.LabelsWithUnlabeledObsField(
+                REGISTRY_KEYS.LABELS_KEY, labels_key, unlabeled_category
+            )
+        )
+        anndata_fields = [
+            fields.LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
+            fields.CategoricalObsField(REGISTRY_KEYS.BATCH_KEY, batch_key),
+            labels_field,
+            fields.CategoricalObsField(CONDITION_KEY, condition_key),
+            fields.NumericalObsField(
+                REGISTRY_KEYS.SIZE_FACTOR_KEY, size_factor_key, required=False
+            ),
+            fields.CategoricalJointObsField(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
+            fields.NumericalJointObsField(REGISTRY_KEYS.CONT_COVS_KEY, continuous_covariate_keys),
+        ]
+        minify_type = get_minify_type(adata)
+        if minify_type is not None:
+            anndata_fields += cls._get_fields_for_adata_minification(minify_type)
+        manager = AnnDataManager(fields=anndata_fields, setup_method_args=setup_method_args)
+        manager.register_fields(adata, **kwargs)
+        cls.register_manager(manager)
+
+    def _validate_anndata(self, adata: AnnData | None = None, copy_if_view: bool = True) -> AnnData:
+        """Register ``adata`` with this model, its genes in the model's order."""
+        if adata is None:
+            if self.adata is None:
+                raise ValueError(
+                    "expected cells, found none: the model was loaded without its AnnData; "
+                    "pass adata="
+                )
+            return super()._validate_anndata(None, copy_if_view)
+        matched = match_genes(adata, self._gene_names())
+        if matched is not adata:
+            # a temporary of ours: the manager of the one before is not needed any more
+            self._forget_manager(getattr(self, "_matched_uuid", None))
+            matched = super()._validate_anndata(matched, copy_if_view)
+            self._matched_uuid = matched.uns["_scvi_uuid"]
+            return matched
+        return super()._validate_anndata(adata, copy_if_view)
+
+    def _forget_manager(self, uuid: str | None) -> None:
+        current = self.adata_manager.adata_uuid if self.adata_manager is not None else None
+        if uuid is not None and uuid != current:
+            self._per_instance_manager_store.get(self.id, {}).pop(uuid, None)
+
+    def _gene_names(self) -> np.ndarray:
+        state = self.registry_["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]
+        return np.asarray(state["column_names"])
+
+    def _categories(self, key: str) -> np.ndarray:
+        """Categories of a registered column, in the order of their codes."""
+        state = self.registry_["field_registries"].get(key, {}).get("state_registry", {})
+        return np.asarray(state.get("categorical_mapping", []))
+
+    def _covariates(self) -> Covariates:
+        registries = self.registry_["field_registries"]
+        stats = self.summary_stats
+        cat_state = registries.get(REGISTRY_KEYS.CAT_COVS_KEY, {}).get("state_registry", {})
+        return Covariates(
+            n_batch=stats.get("n_batch", 1),
+            n_condition=stats.get(f"n_{CONDITION_KEY}", 1),
+            n_cats_per_cov=cat_state.get("n_cats_per_key", ()),
+            n_continuous=stats.get(f"n_{REGISTRY_KEYS.CONT_COVS_KEY}", 0),
+        )
+
+    def _known_labels(self) -> list[str]:
+        """Names of the labels to learn from, none without ``labels_key``."""
+        setup_args = self.registry_["setup_args"]
+        if setup_args.get("labels_key") is None:
+            return []
+        unlabeled = setup_args.get("unlabeled_category")
+        names = self._categories(REGISTRY_KEYS.LABELS_KEY)
+        return [str(name) for name in names if str(name) != str(unlabeled)]
