@@ -35,8 +35,12 @@ class KeepBest(Callback):
         self.best_epoch: int | None = None
         self._weights: dict[str, Tensor] = {}
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Copy the weights if they are the best so far."""
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Copy the weights if they are the best so far.
+
+        Not at the validation epoch's end: callbacks come before the plan there, and would see the
+        value of the epoch before.
+        """
         if trainer.sanity_checking or trainer.current_epoch < self.from_epoch:
             return
         value = float(trainer.callback_metrics.get(self.monitor, math.nan))

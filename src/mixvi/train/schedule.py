@@ -22,7 +22,7 @@ def default_epochs(n_obs: int, batch_size: int) -> int:
         Cells per step.
     """
     visits = 160_000 * math.sqrt(n_obs / 4_000)
-    steps_per_epoch = max(1, n_obs // batch_size)
+    steps_per_epoch = math.ceil(n_obs / batch_size)
     return max(2, math.ceil(visits / n_obs), math.ceil(1_000 / steps_per_epoch))
 
 

@@ -1,0 +1,51 @@
+import math
+
+import pytest
+
+from mixvi.train import Schedule, default_epochs
+
+
+def test_epochs_shrink_with_cells_and_visits_grow():
+    sizes = [500, 2_000, 4_000, 20_000, 100_000, 1_000_000]
+    epochs = [default_epochs(n, 128) for n in sizes]
+    visits = [n * e for n, e in zip(sizes, epochs, strict=True)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert visits == sorted(visits)
+    assert visits[-1] <= 3_000_000
+
+
+def test_small_data_get_enough_steps():
+    for n_obs, batch_size in [(100, 128), (700, 128), (5_000, 1024)]:
+        steps = default_epochs(n_obs, batch_size) * math.ceil(n_obs / batch_size)
+        assert steps >= 1_000
+
+
+def test_weight_is_a_ramp_over_a_share_of_the_run():
+    schedule = Schedule.from_fractions(50, pretrain=0.6, warmup=0.3)
+    assert schedule.pretrain_epochs == 30
+    weights = [schedule.kl_weight(step, 10) for step in range(500)]
+    assert weights[0] == 0
+    assert weights[75] == pytest.approx(0.5)
+    assert all(w == 1 for w in weights[150:])
+
+
+def test_no_warmup_is_full_weight_at_once():
+    assert Schedule.from_fractions(5, 0, 0).kl_weight(0, 10) == 1
+
+
+def test_joint_training_always_gets_an_epoch():
+    assert Schedule.from_fractions(1, 0.99, 0).pretrain_epochs == 0
+    assert Schedule.from_fractions(2, 0.99, 0).pretrain_epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, 0.5, 0.5), "max_epochs of at least 1, found 0"),
+        ((5, 1.0, 0.5), "pretrain_fraction"),
+        ((5, 0.5, 1.5), "warmup_fraction"),
+    ],
+)
+def test_shares_out_of_range(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Schedule.from_fractions(*arguments)
