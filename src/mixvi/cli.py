@@ -81,9 +81,7 @@ def cluster(
     path: Annotated[Path, typer.Argument(metavar="IN.h5ad", help="Cells × genes, raw counts.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The annotated .h5ad to write.")],
     layer: Annotated[str | None, typer.Option(help="Layer with the counts.  [default: X]")] = None,
-    n_components: Annotated[
-        int, typer.Option(min=1, help="Most clusters there can be; unneeded ones stay empty.")
-    ] = 30,
+    n_components: Annotated[int, typer.Option(min=1, help="Number of clusters.")] = 30,
     batch_key: Annotated[str | None, _column("Batch to correct for, e.g. donor.")] = None,
     condition_key: Annotated[str | None, _column("Condition, e.g. treatment.")] = None,
     labels_key: Annotated[

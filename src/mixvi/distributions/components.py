@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch.distributions import Normal
 
 __all__ = ["Components", "LowRankStyle", "NetworkStyle"]
 
+Covariance = Literal["diag", "tied"]
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 
 
@@ -99,12 +102,23 @@ class Components(nn.Module):
         K and D.
     style
         :class:`NetworkStyle`, :class:`LowRankStyle` or ``None``.
+    covariance
+        ``"diag"``: every component has its σ². ``"tied"``: they share one, so that no component
+        can win cells by being wide.
     """
 
-    def __init__(self, n_components: int, n_latent: int, style: nn.Module | None = None):
+    def __init__(
+        self,
+        n_components: int,
+        n_latent: int,
+        style: nn.Module | None = None,
+        *,
+        covariance: Covariance = "diag",
+    ):
         super().__init__()
         self.loc = nn.Parameter(torch.randn(n_components, n_latent))
-        self.log_variance = nn.Parameter(torch.zeros(n_components, n_latent))
+        n_rows = 1 if covariance == "tied" else n_components
+        self.log_variance = nn.Parameter(torch.zeros(n_rows, n_latent))
         self.style = style
 
     def forward(self, w: Float[Tensor, "... n_in"] | None = None) -> Normal:

@@ -9,6 +9,7 @@ from anndata import AnnData
 from torch import nn
 
 from mixvi.distributions import Components, GaussianArrow, LowRankStyle, NetworkStyle
+from mixvi.distributions.components import Covariance
 from mixvi.distributions.hidden import Norm
 from mixvi.priors import (
     CollapsedDirichlet,
@@ -81,6 +82,8 @@ class CGMDVAE(MixtureModel):
     style_prior
         ``"standard"``: p(w) = N(0, I), the style does not tell conditions apart. ``"learned"``:
         p(w | c) is learned, the style separates them.
+    covariance
+        ``"diag"``: every component has variances of its own. ``"tied"``: they share one set.
     assignment
         q(y | z) by ``"bayes"``' rule from the components, or by a ``"network"`` of its own, as in
         the thesis.
@@ -127,6 +130,7 @@ class CGMDVAE(MixtureModel):
         alpha: float = 1.0,
         conditioning: Conditioning = "decoder",
         style_prior: Literal["standard", "learned"] = "standard",
+        covariance: Covariance = "diag",
         assignment: Literal["bayes", "network"] = "bayes",
         label_weight: float = 1.0,
         datamodule: Any = None,
@@ -135,6 +139,7 @@ class CGMDVAE(MixtureModel):
         self._check_sizes(n_components, gene_likelihood)
         choice("conditioning", conditioning, get_args(Conditioning))
         choice("style_prior", style_prior, ("standard", "learned"))
+        choice("covariance", covariance, get_args(Covariance))
         choice("assignment", assignment, ("bayes", "network"))
         if alpha <= 0:
             raise ValueError(f"expected alpha > 0, found {alpha}")
@@ -158,7 +163,7 @@ class CGMDVAE(MixtureModel):
                 nn.Linear(n_hidden, n_components),
             )
         prior = DirichletMixture(
-            Components(n_components, n_latent, style),
+            Components(n_components, n_latent, style, covariance=covariance),
             _mixture_weights(dirichlet, n_components, alpha, n_latent),
             style_posterior=GaussianArrow(n_hidden, n_style) if n_style else None,
             style_prior=(

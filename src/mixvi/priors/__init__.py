@@ -10,6 +10,7 @@ from .dirichlet import (
     collapsed_penalty,
 )
 from .dirichlet_mixture import DirichletMixture
+from .merging import kernel_means, merge_components
 from .standard import StandardPrior
 
 __all__ = [
@@ -22,4 +23,6 @@ __all__ = [
     "StandardPrior",
     "UniformWeights",
     "collapsed_penalty",
+    "kernel_means",
+    "merge_components",
 ]

@@ -174,13 +174,12 @@ class DirichletMixture(LatentPrior):
         counts = weights.sum(0)
         total = counts.clamp(min=1e-6)[:, None]
         empty = (counts < 1)[:, None]
-        loc = torch.where(
-            empty,
-            z.mean(0) + z.std(0) * torch.randn_like(self.components.loc),
-            weights.t() @ z / total,
-        )
+        moved = z.mean(0) + z.std(0) * torch.randn_like(self.components.loc)
+        loc = torch.where(empty, moved, weights.t() @ z / total)
         second = weights.t() @ z.square() / total
         variance = torch.where(empty, z.var(0), second - loc.square()).clamp(min=MIN_SPREAD)
+        if len(self.components.log_variance) == 1:  # tied: the mean within components
+            variance = (counts / counts.sum()) @ variance
         self.components.loc.copy_(loc)
         self.components.log_variance.copy_(variance.log())
         self.mixture_weights.initialize_(counts)

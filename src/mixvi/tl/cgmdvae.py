@@ -6,11 +6,13 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-import scvi
 from anndata import AnnData
 
 from mixvi._keys import Keys
 from mixvi.model import CGMDVAE
+from mixvi.model.checks import check_matrix, get_matrix
+
+from .seeding import seeded
 
 __all__ = ["cgmdvae"]
 
@@ -32,7 +34,7 @@ def cgmdvae(
     model_kwargs: dict[str, Any] | None = None,
     train_kwargs: dict[str, Any] | None = None,
     save: str | PathLike[str] | None = None,
-    rng: int | None = None,
+    rng: int | np.random.Generator | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     """Set up, train and annotate: clusters and a latent space in one call.
@@ -61,7 +63,7 @@ categorical_covariate_keys, continuous_covariate_keys
     save
         Folder to save the trained model to. It must not exist.
     rng
-        Seed; by default random numbers follow ``scvi.settings.seed``.
+        Seed of this call; by default random numbers follow ``scvi.settings.seed``.
     copy
         Return an annotated copy and leave ``adata`` alone.
 
@@ -90,15 +92,15 @@ categorical_covariate_keys, continuous_covariate_keys
         "continuous_covariate_keys": continuous_covariate_keys,
     }
     trained_on = adata[:, genes].copy() if not adata.isbacked else adata[:, genes].to_memory()
-    if rng is not None:
-        scvi.settings.seed = rng
-    CGMDVAE.setup_anndata(trained_on, **setup)
-    model = CGMDVAE(trained_on, n_components=n_components, **(model_kwargs or {}))
-    model.train(**(train_kwargs or {}))
+    with seeded(rng):
+        CGMDVAE.setup_anndata(trained_on, **setup)
+        model = CGMDVAE(trained_on, n_components=n_components, **(model_kwargs or {}))
+        _check_genes(model)
+        model.train(**(train_kwargs or {}))
+        model.annotate(key_added=key_added)
     if save is not None:
         model.save(str(save))
     target = adata.copy() if copy else adata
-    model.annotate(trained_on, key_added=key_added)
     keys = Keys(key_added)
     for name in (keys.latent, keys.style, keys.probs):
         if name in trained_on.obsm:
@@ -107,6 +109,20 @@ categorical_covariate_keys, continuous_covariate_keys
         target.obs[name] = trained_on.obs[name]
     target.uns[keys.params] = trained_on.uns[keys.params]
     return target if copy else None
+
+
+def _check_genes(model: CGMDVAE) -> None:
+    """A gene without a count says nothing and would only slow training down."""
+    if model.module.likelihood.is_count:
+        layer = model.registry["setup_args"]["layer"]
+        check_matrix(
+            get_matrix(model.adata, layer),
+            counts=True,
+            obs_names=model.adata.obs_names,
+            var_names=model.adata.var_names,
+            what=layer or "X",
+            empty_genes=True,
+        )
 
 
 def _mask(adata: AnnData, mask_var: str | bool | None) -> np.ndarray:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch import Callback, Trainer
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
 from torch import Tensor
 from torch.nn import functional
 
 from mixvi.module import MixtureVAE
+from mixvi.priors import merge_components
 
-__all__ = ["StartComponents", "start_components"]
+__all__ = ["StartComponents", "fit_start", "start_components"]
+
+MIN_FINE = 30  # k-means clusters before merging, or twice the number wanted
+MIN_CELLS = 5  # cells per such cluster on average, at least
+RIDGE = 1e-3  # added to the start's covariance
 
 
 @torch.inference_mode()
@@ -22,8 +32,8 @@ def start_components(
 ) -> None:
     """Put the components where the latent means cluster.
 
-    k-means++ with ten restarts on the mean of q(z | x). With labels the first components start at
-    the labeled cells' means and k-means places the others.
+    A normal mixture is fitted to the means of q(z | x) (:func:`fit_start`). With labels the first
+    components start at the labeled cells' means and the mixture places the others.
 
     Parameters
     ----------
@@ -55,19 +65,78 @@ def start_components(
 
 
 def _assign(z: Tensor, module: MixtureVAE, labels: Tensor | None) -> Tensor:
-    """One-hot assignment of every cell to a component."""
+    """Responsibilities of the components for every cell."""
     n_components, n_tied = module.prior.n_components, module.n_labels
     weights = z.new_zeros(len(z), n_components)
     if n_components > n_tied:
-        seed = int(torch.randint(2**31 - 1, ()))
-        n_clusters = min(n_components - n_tied, len(z))
-        clusters = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(z.cpu().numpy())
-        clusters = torch.as_tensor(clusters, device=z.device).long() + n_tied
-        weights = functional.one_hot(clusters, n_components).to(z)
+        free = fit_start(z.cpu().numpy(), n_components - n_tied)
+        weights[:, n_tied : n_tied + free.shape[1]] = torch.as_tensor(free).to(z)
     if labels is not None:
         known = functional.one_hot(labels.clamp(min=0), n_components).to(z)
         weights = torch.where((labels >= 0)[:, None], known, weights)
     return weights
+
+
+def fit_start(z: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Responsibilities of a normal mixture with one shared covariance, from the better start.
+
+    EM goes to the optimum next to where it starts, so it starts twice, from k-means (which would
+    rather cut a large cluster in two than give a small one its own) and from k-means into more
+    clusters merged by :func:`mixvi.priors.merge_components` (which finds the small ones), and the
+    higher likelihood wins.
+
+    Parameters
+    ----------
+    z
+        Latent means, cells × dimensions.
+    n_clusters
+        Number of clusters; fewer are made where there are fewer cells.
+
+    Returns
+    -------
+    Cells × clusters, rows sum to 1.
+    """
+    seed = int(torch.randint(2**31 - 1, ()))
+    n_clusters = min(n_clusters, len(z))
+    n_fine = min(max(MIN_FINE, 2 * n_clusters), max(n_clusters, len(z) // MIN_CELLS))
+    coarse = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(z)
+    fine = KMeans(n_fine, n_init=10, random_state=seed).fit_predict(z)
+    mixtures = [_fit_mixture(z, start) for start in (coarse, _merge(z, fine, n_clusters))]
+    return max(mixtures, key=lambda mixture: mixture.lower_bound_).predict_proba(z)
+
+
+def _merge(z: np.ndarray, fine: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Fine clusters, merged to their number."""
+    frame = pd.DataFrame(z).groupby(fine)
+    counts = torch.as_tensor(frame.size().to_numpy())
+    variance = frame.var(ddof=0).to_numpy() + 0.01 * z.var(0)  # a cluster of one cell has none
+    merged = merge_components(
+        (counts / len(z)).double(),
+        torch.as_tensor(frame.mean().to_numpy()).double(),
+        torch.as_tensor(variance).double(),
+        n_clusters,
+    )
+    return merged.numpy()[np.unique(fine, return_inverse=True)[1]]
+
+
+def _fit_mixture(z: np.ndarray, clusters: np.ndarray) -> GaussianMixture:
+    """EM from a partition."""
+    frame = pd.DataFrame(z.astype(float)).groupby(clusters)
+    means, counts = frame.mean().to_numpy(), frame.size().to_numpy()
+    residuals = z - means[np.unique(clusters, return_inverse=True)[1]]
+    covariance = residuals.T @ residuals / len(z) + RIDGE * np.eye(z.shape[1])
+    mixture = GaussianMixture(
+        len(counts),
+        covariance_type="tied",
+        reg_covar=RIDGE,
+        max_iter=200,
+        weights_init=counts / len(z),
+        means_init=means,
+        precisions_init=np.linalg.inv(covariance),
+    )
+    with warnings.catch_warnings():  # near the optimum is near enough to start from
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return mixture.fit(z.astype(float))
 
 
 class StartComponents(Callback):
