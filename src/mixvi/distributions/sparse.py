@@ -32,7 +32,11 @@ def map_nonzeros(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         return function(x)
     x = x.to_sparse_csr()
     return torch.sparse_csr_tensor(
-        x.crow_indices(), x.col_indices(), function(x.values()), size=x.shape
+        x.crow_indices(),
+        x.col_indices(),
+        function(x.values()),
+        size=x.shape,
+        check_invariants=False,  # the indices are those of x; left open, torch warns
     )
 
 
@@ -44,7 +48,7 @@ def row_sums(x: Tensor) -> Float[Tensor, "cells 1"]:
     return nonzeros.sum_by_cell(nonzeros.values)[:, None]
 
 
-def linear(x: Tensor, weight: Float[Tensor, "out in"]) -> Float[Tensor, "cells out"]:
+def linear(x: Tensor, weight: Float[Tensor, "out in"]) -> Float[Tensor, "*cells out"]:
     """``x @ weight.T``, with a dense result and a dense gradient."""
     if not is_sparse(x):
         return functional.linear(x, weight)
