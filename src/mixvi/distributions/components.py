@@ -94,7 +94,8 @@ class Components(nn.Module):
               \mathrm{diag}\,\exp(\log\sigma_k^2 + \Delta_k(w)))
 
     Without a style the densities and divergences of all cells to all components are matrix
-    products (−½ z²Λᵀ + z(μΛ)ᵀ + const), never a cells × K × D array.
+    products (−½ z²Λᵀ + z(μΛ)ᵀ + const, z and μ measured from the middle of the components), never a
+    cells × K × D array.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ class Components(nn.Module):
     ) -> Float[Tensor, "*cells K"]:
         """Log p(z | w, y = k) of every cell and component, in nats."""
         log_2pi = torch.log(torch.tensor(2 * torch.pi, dtype=z.dtype, device=z.device))
-        return -0.5 * (self._distance(z, z.square(), w) + z.shape[-1] * log_2pi)
+        return -0.5 * (self._distance(z, torch.zeros_like(z), w) + z.shape[-1] * log_2pi)
 
     def kl(
         self, qz: Normal, w: Float[Tensor, "... n_in"] | None = None
@@ -143,15 +144,19 @@ class Components(nn.Module):
         """KL(q(z | x) ‖ p(z | w, y = k)) of every cell and component, in nats."""
         variance = qz.scale.square()
         entropy = (variance.log() + 1).sum(-1, keepdim=True)
-        return 0.5 * (self._distance(qz.loc, qz.loc.square() + variance, w) - entropy)
+        return 0.5 * (self._distance(qz.loc, variance, w) - entropy)
 
-    def _distance(self, first: Tensor, second: Tensor, w: Tensor | None) -> Tensor:
-        """Σ_d [ E(z_d − μ_kd)² / σ²_kd + log σ²_kd ] from the moments E z and E z²."""
+    def _distance(self, mean: Tensor, variance: Tensor, w: Tensor | None) -> Tensor:
+        """Σ_d [ E(z_d − μ_kd)² / σ²_kd + log σ²_kd ] from the mean and variance of z."""
         p = self(w)
         precision = p.scale.pow(-2)
-        constant = (p.loc.square() * precision + 2 * p.scale.log()).sum(-1)
-        if p.loc.ndim == 2:
-            weighted = p.loc * precision
-            return second @ precision.t() - 2 * first @ weighted.t() + constant
-        quadratic = second.unsqueeze(-2) - 2 * first.unsqueeze(-2) * p.loc
-        return (quadratic * precision).sum(-1) + constant
+        constant = 2 * p.scale.log().sum(-1)
+        if p.loc.ndim > 2:
+            quadratic = (mean.unsqueeze(-2) - p.loc).square() + variance.unsqueeze(-2)
+            return (quadratic * precision).sum(-1) + constant
+        # the expanded square cancels badly where z is far from the origin: measure from the middle
+        middle = p.loc.detach().mean(0)
+        mean, loc = mean - middle, p.loc - middle
+        constant = constant + (loc.square() * precision).sum(-1)
+        second = mean.square() + variance
+        return second @ precision.t() - 2 * mean @ (loc * precision).t() + constant

@@ -32,7 +32,11 @@ def map_nonzeros(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         return function(x)
     x = x.to_sparse_csr()
     return torch.sparse_csr_tensor(
-        x.crow_indices(), x.col_indices(), function(x.values()), size=x.shape
+        x.crow_indices(),
+        x.col_indices(),
+        function(x.values()),
+        size=x.shape,
+        check_invariants=False,  # the indices are those of x; left open, torch warns
     )
 
 

@@ -82,7 +82,9 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         positive = negative_binomial_log_prob(
             at.values, at.take(self.mu), at.take(self._theta)
         ) - softplus(at.take(self.zi_logits))
-        return zero.sum(-1) + at.sum_by_cell(positive - at.take(zero))
+        # a compressed x may store a 0, which is no positive count
+        correction = torch.where(at.values > 0, positive - at.take(zero), 0.0)
+        return zero.sum(-1) + at.sum_by_cell(correction)
 
 
 class ZeroInflatedNegativeBinomialLikelihood(Likelihood):
