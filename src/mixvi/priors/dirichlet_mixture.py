@@ -197,7 +197,8 @@ class DirichletMixture(LatentPrior):
     def _style_prior(self, c: Tensor) -> Normal:
         if self.style_prior is not None:
             return self.style_prior(c)
-        zeros = c.new_zeros(c.shape[0], self.n_style)
+        # not c.new_zeros, which would count as a dependence on c where graphs are traced
+        zeros = torch.zeros(c.shape[0], self.n_style, dtype=c.dtype, device=c.device)
         return Normal(zeros, torch.ones_like(zeros), validate_args=False)
 
     def _mean_style(self, c: Tensor) -> Tensor | None:
