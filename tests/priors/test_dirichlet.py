@@ -34,7 +34,10 @@ def uniform(k):
 
 def network_form(q, a, alpha):
     """kl_y + kl_d, from torch and scipy."""
-    expected_log_d = torch.as_tensor(special.digamma(a) - special.digamma(a.sum(-1, keepdim=True)))
+    values = a.detach().numpy()
+    expected_log_d = torch.as_tensor(
+        special.digamma(values) - special.digamma(values.sum(-1, keepdims=True))
+    )
     kl_d = kl_divergence(Dirichlet(a), Dirichlet(torch.full_like(a, alpha)))
     return (q * (q.log() - expected_log_d)).sum(-1) + kl_d
 

@@ -15,17 +15,23 @@ Covariance = Literal["diag", "tied"]
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 
 
-class _CenteredNetwork(nn.Sequential):
-    """A network that is 0 at 0."""
+class _CenteredNetwork(nn.Module):
+    """A network that is 0 at 0, and learns no faster than a single parameter.
+
+    Every step of Adam moves each weight by about the learning rate, and a sum over the width by
+    width times that; divided by the width the style moves the components as gently as these move
+    themselves.
+    """
+
+    def __init__(self, n_in: int, n_hidden: int, n_out: int):
+        super().__init__()
+        self.hidden = nn.Linear(n_in, n_hidden)
+        self.last = nn.Linear(n_hidden, n_out, bias=False)  # a bias would cancel
+        nn.init.zeros_(self.last.weight)
 
     def forward(self, w: Tensor) -> Tensor:
-        return super().forward(w) - super().forward(torch.zeros_like(w[..., :1, :]))
-
-
-def _centered_network(n_in: int, n_hidden: int, n_out: int) -> _CenteredNetwork:
-    last = nn.Linear(n_hidden, n_out, bias=False)  # a bias would cancel
-    nn.init.zeros_(last.weight)
-    return _CenteredNetwork(nn.Linear(n_in, n_hidden), nn.Tanh(), last)
+        at_zero = self.hidden(torch.zeros_like(w[..., :1, :])).tanh()
+        return self.last(self.hidden(w).tanh() - at_zero) / self.hidden.out_features
 
 
 class NetworkStyle(nn.Module):
@@ -48,7 +54,7 @@ class NetworkStyle(nn.Module):
     def __init__(self, n_in: int, n_components: int, n_latent: int, n_hidden: int = 64):
         super().__init__()
         self.shape = (n_components, n_latent)
-        self.network = _centered_network(n_in, n_hidden, 2 * n_components * n_latent)
+        self.network = _CenteredNetwork(n_in, n_hidden, 2 * n_components * n_latent)
 
     def forward(
         self, w: Float[Tensor, "*cells n_in"]
@@ -75,7 +81,7 @@ class LowRankStyle(nn.Module):
         self, n_in: int, n_components: int, n_latent: int, n_hidden: int = 64, rank: int = 4
     ):
         super().__init__()
-        self.network = _centered_network(n_in, n_hidden, rank + n_latent)
+        self.network = _CenteredNetwork(n_in, n_hidden, rank + n_latent)
         self.loadings = nn.Parameter(torch.randn(rank, n_components, n_latent) / rank**0.5)
 
     def forward(

@@ -83,7 +83,8 @@ class CGMDVAE(MixtureModel):
         ``"standard"``: p(w) = N(0, I), the style does not tell conditions apart. ``"learned"``:
         p(w | c) is learned, the style separates them.
     covariance
-        ``"diag"``: every component has variances of its own. ``"tied"``: they share one set.
+        ``"tied"``: the components share one set of variances, as the mixture they are started from,
+        so that none wins cells by being wide. ``"diag"``: every component has its own.
     assignment
         q(y | z) by ``"bayes"``' rule from the components, or by a ``"network"`` of its own, as in
         the thesis.
@@ -130,7 +131,7 @@ class CGMDVAE(MixtureModel):
         alpha: float = 1.0,
         conditioning: Conditioning = "decoder",
         style_prior: Literal["standard", "learned"] = "standard",
-        covariance: Covariance = "diag",
+        covariance: Covariance = "tied",
         assignment: Literal["bayes", "network"] = "bayes",
         label_weight: float = 1.0,
         datamodule: Any = None,
@@ -139,6 +140,7 @@ class CGMDVAE(MixtureModel):
         self._check_sizes(n_components, gene_likelihood)
         choice("conditioning", conditioning, get_args(Conditioning))
         choice("style_prior", style_prior, ("standard", "learned"))
+        choice("norm", norm, get_args(Norm))
         choice("covariance", covariance, get_args(Covariance))
         choice("assignment", assignment, ("bayes", "network"))
         if alpha <= 0:
@@ -165,7 +167,7 @@ class CGMDVAE(MixtureModel):
         prior = DirichletMixture(
             Components(n_components, n_latent, style, covariance=covariance),
             _mixture_weights(dirichlet, n_components, alpha, n_latent),
-            style_posterior=GaussianArrow(n_hidden, n_style) if n_style else None,
+            style_posterior=_at_standard(GaussianArrow(n_hidden, n_style)) if n_style else None,
             style_prior=(
                 _separated(GaussianArrow(len(covariates), n_style))
                 if style_prior == "learned"
@@ -192,15 +194,21 @@ class CGMDVAE(MixtureModel):
 
 
 @torch.no_grad()
+def _at_standard(arrow: GaussianArrow) -> GaussianArrow:
+    """Start at N(0, I) whatever the input: a style that nothing asks for stays silent."""
+    for parameter in arrow.parameters():
+        nn.init.zeros_(parameter)
+    return arrow
+
+
+@torch.no_grad()
 def _separated(arrow: GaussianArrow, distance: float = 4.0) -> GaussianArrow:
     """Start p(w | c) with unit variance and the categories well apart.
 
     The objective is indifferent to where they lie, as long as q(w | x) can tell them: together
     they would stay together.
     """
-    nn.init.orthogonal_(arrow.loc.weight, gain=distance / 2**0.5)
-    for parameter in (arrow.loc.bias, arrow.log_variance.weight, arrow.log_variance.bias):
-        nn.init.zeros_(parameter)
+    nn.init.orthogonal_(_at_standard(arrow).loc.weight, gain=distance / 2**0.5)
     return arrow
 
 
