@@ -18,7 +18,7 @@ def components(style="none", dtype=torch.float64):
     with torch.no_grad():
         made.log_variance.normal_()
         if made.style is not None:
-            made.style.network[-1].weight.normal_()
+            made.style.network.last.weight.normal_(0, 64)
     return made.to(dtype)
 
 

@@ -82,7 +82,7 @@ def test_compressed_equals_dense(tensors, encode_covariates, compress):
 def test_every_parameter_gets_a_gradient(tensors):
     module = counts_module()
     with torch.no_grad():
-        module.prior.components.style.network[-1].weight.normal_()
+        module.prior.components.style.network.last.weight.normal_(0, 64)
     loss(module, tensors).loss.backward()
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None, name

@@ -37,7 +37,7 @@ def mixture(k=4, d=3, *, style=0, weights=None, conditioned=False, learned=False
     with torch.no_grad():
         prior.components.log_variance.normal_()
         if prior.components.style is not None:
-            prior.components.style.network[-1].weight.normal_(0, 0.3)
+            prior.components.style.network.last.weight.normal_(0, 20)
     return prior.double()
 
 
