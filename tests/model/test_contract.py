@@ -27,7 +27,7 @@ def test_predictions(trained):
     probs = model.predict_proba()
     assert list(probs.index) == list(model.adata.obs_names)
     assert list(probs.columns) == model.cluster_names_
-    np.testing.assert_allclose(probs.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_array_equal(model.predict(), probs.idxmax(axis=1).to_numpy())
     np.testing.assert_array_equal(model.predict(), model.predict())
 
@@ -73,7 +73,7 @@ def test_component_profiles(trained):
     spec, model = trained
     profiles = model.get_component_profiles()
     assert profiles.shape == (len(model.cluster_names_), 60)
-    np.testing.assert_allclose(profiles.sum(1), 1, rtol=1e-4)
+    np.testing.assert_allclose(profiles.sum(axis=1), 1, rtol=1e-4)
     np.testing.assert_allclose(
         model.get_component_profiles(library_size=100), 100 * profiles, rtol=1e-4
     )
@@ -100,7 +100,7 @@ def test_expression(trained):
     _, model = trained
     frame = model.get_normalized_expression()
     assert isinstance(frame, pd.DataFrame)
-    np.testing.assert_allclose(frame.sum(1), 1, rtol=1e-4)
+    np.testing.assert_allclose(frame.sum(axis=1), 1, rtol=1e-4)
     moved = model.get_normalized_expression(n_samples=3, return_mean=False, library_size="latent")
     assert moved.shape == (3, 240, 60)
     if model.module.covariates.n_batch > 1:
@@ -183,7 +183,7 @@ def test_sample(trained):
     component = model.cluster_names_[-1]
     x = model.sample(50, component=component, library_size=200.0)
     assert x.shape == (50, 60)
-    assert x.sum(1).mean() == pytest.approx(200, rel=0.3)
+    assert x.sum(axis=1).mean() == pytest.approx(200, rel=0.3)
     assert model.sample(4).shape == (4, 60)
     if "condition_key" in spec.setup:
         assert model.sample(4, condition="condition_1").shape == (4, 60)

@@ -80,7 +80,7 @@ def merge_components(
         raise ValueError(
             f"expected n_clusters between 1 and the {n_components} components, found {n_clusters}"
         )
-    mass, loc, variance = weights.double(), loc.double(), variance.double()
+    mass, loc, variance = weights.double().clone(), loc.double(), variance.double()
     pooled = mass @ variance / mass.sum()
     kernel = kernel_means(loc / pooled.sqrt(), variance / pooled, 4.0 * n_latent)
     clusters = torch.arange(n_components, device=loc.device)

@@ -3,7 +3,7 @@
 from .best import KeepBest
 from .plan import MixturePlan
 from .schedule import Schedule, default_epochs
-from .start import StartComponents, start_components
+from .start import StartComponents, fit_start, start_components
 
 __all__ = [
     "KeepBest",
@@ -11,5 +11,6 @@ __all__ = [
     "Schedule",
     "StartComponents",
     "default_epochs",
+    "fit_start",
     "start_components",
 ]

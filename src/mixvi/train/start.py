@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from lightning.pytorch import Callback, Trainer
 from sklearn.cluster import KMeans
@@ -96,8 +95,11 @@ def fit_start(z: np.ndarray, n_clusters: int) -> np.ndarray:
     -------
     Cells × clusters, rows sum to 1.
     """
+    z = np.asarray(z, dtype=float)
     seed = int(torch.randint(2**31 - 1, ()))
     n_clusters = min(n_clusters, len(z))
+    if n_clusters < 2:
+        return np.ones((len(z), 1))
     n_fine = min(max(MIN_FINE, 2 * n_clusters), max(n_clusters, len(z) // MIN_CELLS))
     coarse = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(z)
     fine = KMeans(n_fine, n_init=10, random_state=seed).fit_predict(z)
@@ -105,15 +107,22 @@ def fit_start(z: np.ndarray, n_clusters: int) -> np.ndarray:
     return max(mixtures, key=lambda mixture: mixture.lower_bound_).predict_proba(z)
 
 
+def _moments(z: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sizes, means and variances of a partition, and nothing of clusters without cells."""
+    members = clusters == np.unique(clusters)[:, None]
+    counts = members.sum(1)
+    means = members @ z / counts[:, None]
+    return counts, means, members @ z**2 / counts[:, None] - means**2
+
+
 def _merge(z: np.ndarray, fine: np.ndarray, n_clusters: int) -> np.ndarray:
     """Fine clusters, merged to their number."""
-    frame = pd.DataFrame(z).groupby(fine)
-    counts = torch.as_tensor(frame.size().to_numpy())
-    variance = frame.var(ddof=0).to_numpy() + 0.01 * z.var(0)  # a cluster of one cell has none
+    counts, means, variances = _moments(z, fine)
+    spread = variances.clip(min=0) + 0.01 * z.var(0)  # a cluster of one cell has none of its own
     merged = merge_components(
-        (counts / len(z)).double(),
-        torch.as_tensor(frame.mean().to_numpy()).double(),
-        torch.as_tensor(variance).double(),
+        torch.as_tensor(counts / len(z)),
+        torch.as_tensor(means),
+        torch.as_tensor(spread),
         n_clusters,
     )
     return merged.numpy()[np.unique(fine, return_inverse=True)[1]]
@@ -121,8 +130,7 @@ def _merge(z: np.ndarray, fine: np.ndarray, n_clusters: int) -> np.ndarray:
 
 def _fit_mixture(z: np.ndarray, clusters: np.ndarray) -> GaussianMixture:
     """EM from a partition."""
-    frame = pd.DataFrame(z.astype(float)).groupby(clusters)
-    means, counts = frame.mean().to_numpy(), frame.size().to_numpy()
+    counts, means, _ = _moments(z, clusters)
     residuals = z - means[np.unique(clusters, return_inverse=True)[1]]
     covariance = residuals.T @ residuals / len(z) + RIDGE * np.eye(z.shape[1])
     mixture = GaussianMixture(
@@ -136,7 +144,7 @@ def _fit_mixture(z: np.ndarray, clusters: np.ndarray) -> GaussianMixture:
     )
     with warnings.catch_warnings():  # near the optimum is near enough to start from
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return mixture.fit(z.astype(float))
+        return mixture.fit(z)
 
 
 class StartComponents(Callback):
