@@ -245,7 +245,7 @@ def test_demo_twice(tmp_path, fake):
         assert result.exit_code == 0, result.output
         assert files(out) == ["model", "pbmc.h5ad", "umap.png"]
     assert "X_umap" in ad.read_h5ad(out / "pbmc.h5ad").obsm
-    assert "of 15 components used" in result.stdout
+    assert "of 10 components used" in result.stdout
     assert str(out / "umap.png") in result.stdout
 
 

@@ -14,7 +14,7 @@ from mixvi._keys import Keys
 
 __all__ = ["run"]
 
-N_COMPONENTS = 15  # half as many again as the 10 cell types of the data: large types may split
+N_COMPONENTS = 10  # as many as there are cell types in the data
 LABEL = "cell_type"
 KEYS = Keys("cgmdvae")
 
