@@ -29,25 +29,26 @@
 # Everything here runs in one or two minutes on a laptop, without a GPU and without a download.
 
 # %%
-# Libraries below say a lot about hardware and progress; we do not need it here.
 import logging
 import tempfile
 import warnings
 from pathlib import Path
 
-for name in ("lightning.pytorch", "lightning.fabric"):
-    logging.getLogger(name).setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", message="IProgress not found")
-warnings.filterwarnings("ignore", module="lightning")
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import scanpy as sc
 import scvi
+from IPython.display import display
 
 import mixvi
 
+# The libraries below say a lot about hardware and progress; we do not need it here.
+for name in ("lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(name).setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", module="lightning")
 scvi.settings.verbosity = logging.WARNING
 scvi.settings.seed = 0
 plt.rcParams["figure.dpi"] = 64  # small pictures for a small notebook
@@ -61,7 +62,7 @@ plt.rcParams["figure.dpi"] = 64  # small pictures for a small notebook
 
 # %%
 adata = mixvi.datasets.pbmc()
-adata
+print(adata)
 
 # %%
 adata.obs["cell_type"].value_counts()
@@ -82,7 +83,7 @@ adata.obs["cell_type"].value_counts()
 mixvi.model.CGMDVAE.setup_anndata(adata)
 model = mixvi.model.CGMDVAE(adata, n_components=12)
 model.train(accelerator="cpu", enable_progress_bar=False)
-model
+print(model)
 
 # %% [markdown]
 # Training has two phases. For the first 60 % of the epochs the model is a plain autoencoder without
@@ -98,7 +99,7 @@ start = model.history["kl_y_validation"].index[0]  # this term exists in the joi
 _, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 ax.plot(elbo.index, elbo.to_numpy().ravel())
 ax.axvline(start, color="gray", linestyle="--")
-ax.set(xlabel="epoch", ylabel="objective, nats per cell", ylim=(None, elbo.iloc[5].item()))
+_ = ax.set(xlabel="epoch", ylabel="objective, nats per cell", ylim=(None, elbo.iloc[5].item()))
 # %% [markdown]
 # ## Into AnnData, and on with scanpy
 #
@@ -109,10 +110,10 @@ ax.set(xlabel="epoch", ylabel="objective, nats per cell", ylim=(None, elbo.iloc[
 model.annotate()
 sc.pp.neighbors(adata, use_rep="X_cgmdvae", random_state=0)
 sc.tl.umap(adata, random_state=0)
-adata
+print(adata)
 
 # %%
-mixvi.pl.umap_panels(adata, label_key="cell_type")
+_ = mixvi.pl.umap_panels(adata, label_key="cell_type")
 # %% [markdown]
 # The UMAP only draws; the clusters were not made from it. What it shows:
 #
@@ -124,7 +125,7 @@ mixvi.pl.umap_panels(adata, label_key="cell_type")
 # The same as a table: which labels each cluster is made of. Rows add up to one.
 
 # %%
-mixvi.pl.contingency(adata, label_key="cell_type")
+_ = mixvi.pl.contingency(adata, label_key="cell_type")
 # %%
 pd.Series(mixvi.metrics.clustering_scores(adata.obs["cell_type"], adata.obs["cgmdvae"])).round(2)
 
@@ -269,21 +270,21 @@ _, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 bins = np.linspace(*everyone.obs["cgmdvae_novelty"].quantile([0, 0.995]), 25)
 for name, values in everyone.obs["cgmdvae_novelty"].groupby(groups):
     ax.hist(values, bins, density=True, histtype="step", linewidth=2, label=name)
-ax.set(xlabel="novelty, nats", ylabel="density")
-ax.legend(frameon=False)
+_ = ax.set(xlabel="novelty, nats", ylabel="density")
+_ = ax.legend(frameon=False)
 # %% [markdown]
 # Two lessons:
 #
-# * The progenitors stand out clearly. The B cells have a higher novelty than most cells, but many of
-#   them overlap with what was seen in training: a network that never met a B cell may put it on top
-#   of something it knows. **High novelty is a reason to look. Low novelty is no proof.**
+# * The progenitors stand out clearly. The B cells have a higher novelty than most cells, but many
+#   of them overlap with what was seen in training: a network that never met a B cell may put it on
+#   top of something it knows. **High novelty is a reason to look. Low novelty is no proof.**
 # * Confidence does not replace it. A cell far from all clusters can still be far closer to one of
 #   them than to any other: the median confidence of the B cells that the model never saw is one.
 #
 # ## Keep it
 #
-# A saved model annotates new cells later, with no further training. They need the same genes, in any
-# order.
+# A saved model annotates new cells later, with no further training. They need the same genes, in
+# any order.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
