@@ -160,12 +160,23 @@ def cluster(
             adata = _without_empty(adata, layer)
         names = {"what": layer or "X", "obs_names": adata.obs_names}
         matrix = get_matrix(adata, layer)
-        check_matrix(matrix, counts=counts, var_names=adata.var_names, empty_genes=counts, **names)
+        try:
+            check_matrix(
+                matrix, counts=counts, var_names=adata.var_names, empty_genes=counts, **names
+            )
+        except ValueError as error:
+            refuse(f"{error}, or pass --drop-empty" if " empty " in str(error) else error)
         check_n_components(n_components, adata.n_obs)
     with ExitStack() as outputs:
-        with refusing(OSError):  # before training, not after
+        try:  # before training, not after
             h5ad = outputs.enter_context(replacing(output))
             save = outputs.enter_context(replacing_directory(model_dir)) if model_dir else None
+        except OSError as error:
+            targets = " and ".join(repr(str(path)) for path in (output, model_dir) if path)
+            refuse(
+                f"expected to write {targets}, found: {error.strerror}; make the directory or "
+                "choose another"
+            )
         outputs.enter_context(only_our_noise())
         if 0 < n_top_genes < adata.n_vars and "highly_variable" not in adata.var:
             adata.var["highly_variable"] = _variable(matrix, adata, n_top_genes, batch_key, counts)

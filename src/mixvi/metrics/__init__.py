@@ -1,4 +1,4 @@
-"""How good a result is: arrays in, numbers out."""
+"""How good a result is: arrays in, numbers and tables out."""
 
 from mixvi.metrics.calibration import expected_calibration_error
 from mixvi.metrics.clustering import (

@@ -45,7 +45,7 @@ class AnnotationMixin(PosteriorMixin):
         ``obsm["X_{key}"]`` mean of q(z | x), ``obsm["X_{key}_w"]`` mean of q(w | x) (models with a
         style), ``obs["{key}"]`` most probable component, ``obsm["{key}_probs"]`` responsibilities,
         ``obs["{key}_confidence"]`` the largest of them, ``obs["{key}_novelty"]`` −log p(z) in nats,
-        ``uns["{key}"]`` parameters, weights and versions.
+        ``uns["{key}"]`` parameters, components' names and weights, versions.
         """
         target = self.adata if adata is None else adata
         posterior = self._posterior(adata, None, batch_size, None)

@@ -83,8 +83,9 @@ class CGMDVAE(MixtureModel):
         ``"standard"``: p(w) = N(0, I), the style does not tell conditions apart. ``"learned"``:
         p(w | c) is learned, the style separates them.
     covariance
-        ``"tied"``: the components share one set of variances, as the mixture they are started from,
-        so that none wins cells by being wide. ``"diag"``: every component has its own.
+        ``"tied"``: the components share one set of variances (a style may shift them), as the
+        mixture they are started from, so that none wins cells by being wide. ``"diag"``: every
+        component has its own.
     assignment
         q(y | z) by ``"bayes"``' rule from the components, or by a ``"network"`` of its own, as in
         the thesis.
@@ -92,6 +93,15 @@ class CGMDVAE(MixtureModel):
         Weight of the labels' cross-entropy beside the ELBO, if labels are registered.
     datamodule
         Not used; scvi-tools passes it when loading.
+
+    Attributes
+    ----------
+    cluster_names_
+        Name of every component: the labels of the components that are tied to one, then
+        ``novel_1``, …; the components' numbers where there are no labels.
+    style_use_
+        Variance over the training cells of every dimension of the mean of q(w | x); a dimension
+        is used above .01 :cite:p:`burda2016`. ``None`` before training.
 
     Raises
     ------

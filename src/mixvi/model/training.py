@@ -38,9 +38,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin):
     ) -> None:
         """Train the model; with a GPU if there is one.
 
-        First under N(0, I), then the components are started from the latent space by k-means and
-        everything trains jointly. Training a trained model again goes on jointly. The weights
-        with the best held-out ELBO are put back at the end.
+        First under N(0, I), then the components are started from the latent space by a normal
+        mixture (:func:`mixvi.train.fit_start`) and everything trains jointly. Training a trained
+        model again goes on jointly.
 
         Parameters
         ----------
@@ -54,8 +54,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin):
         batch_size
             Cells per step.
         early_stopping
-            Stop when the held-out ELBO has not improved for a tenth of the run, and keep the best
-            weights. Without held-out cells there is nothing to stop by.
+            Stop when the held-out ELBO has not improved for a tenth of the run (10 epochs at
+            least), and put the weights with the best held-out ELBO back at the end. Without
+            held-out cells there is nothing to stop by: then the last weights are kept.
         pretrain_fraction
             Share of the run before the components are started. Too little: they start in noise;
             longer than needed does not help.
