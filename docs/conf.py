@@ -135,9 +135,10 @@ def copy_results():
     """Bring the tables of benchmarks/results to where a page can include them."""
     generated = HERE / "_generated"
     generated.mkdir(exist_ok=True)
-    table = ROOT / "benchmarks" / "results" / "clustering.md"
-    text = table.read_text("utf-8") if table.exists() else "No results are stored in this checkout."
-    (generated / "clustering.md").write_text(text, "utf-8")
+    for name in ("clustering.md", "conditional.md"):
+        table = ROOT / "benchmarks" / "results" / name
+        text = table.read_text("utf-8") if table.exists() else "No results are stored."
+        (generated / name).write_text(text, "utf-8")
 
 
 def escape_conditioning_bar(app, what, name, obj, options, lines):
