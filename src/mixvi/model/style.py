@@ -54,9 +54,10 @@ class StyleMixin(PosteriorMixin):
     def _measure_style_use(self, dataloader: Iterator[dict[str, Tensor]] | None = None) -> None:
         """Find the dimensions that the trained model uses."""
         self.style_use_ = self.style_center_ = None
-        style = self._posterior(None, None, None, dataloader).get("style")
-        if style is None:
+        if not self.module.prior.n_style:
             return
+        indices = self.train_indices if dataloader is None else None
+        style = self._posterior(None, indices, None, dataloader)["style"]
         self.style_use_ = style.var(0).tolist()
         self.style_center_ = style.mean(0).tolist()
         if not self._active_style().any():
