@@ -11,7 +11,7 @@ from torch.distributions import Normal
 
 __all__ = ["Components", "LowRankStyle", "NetworkStyle"]
 
-Covariance = Literal["diag", "tied"]
+Covariance = Literal["diag", "spherical", "tied", "unit"]
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
 
 
@@ -110,8 +110,9 @@ class Components(nn.Module):
     style
         :class:`NetworkStyle`, :class:`LowRankStyle` or ``None``.
     covariance
-        ``"diag"``: every component has its σ². ``"tied"``: they share one, so that no component
-        can win cells by being wide.
+        ``"diag"``: every component has its σ². ``"spherical"``: one number each. ``"tied"``: they
+        share one diagonal, so that no component can win cells by being wide. ``"unit"``: σ² = 1,
+        not learned.
     """
 
     def __init__(
@@ -124,18 +125,48 @@ class Components(nn.Module):
     ):
         super().__init__()
         self.loc = nn.Parameter(torch.randn(n_components, n_latent))
-        n_rows = 1 if covariance == "tied" else n_components
-        self.log_variance = nn.Parameter(torch.zeros(n_rows, n_latent))
+        n_rows = 1 if covariance in ("tied", "unit") else n_components
+        n_columns = 1 if covariance == "spherical" else n_latent
+        self.free = covariance != "unit"
+        self.log_variance = nn.Parameter(torch.zeros(n_rows, n_columns), requires_grad=self.free)
         self.style = style
 
     def forward(self, w: Float[Tensor, "... n_in"] | None = None) -> Normal:
         r"""Return p(z | w, y = k) for every k: loc and scale of shape (\\*cells, K, D)."""
-        loc, log_variance = self.loc, self.log_variance.clamp(*LOG_VARIANCE_RANGE)
+        loc = self.loc
+        log_variance = self.log_variance.clamp(*LOG_VARIANCE_RANGE)
+        log_variance = log_variance.expand(-1, loc.shape[-1])
         if self.style is not None:
             shift, log_factor = self.style(w)
             loc = loc + shift
             log_variance = (log_variance + log_factor).clamp(*LOG_VARIANCE_RANGE)
         return Normal(loc, (0.5 * log_variance).exp(), validate_args=False)
+
+    @torch.no_grad()
+    def set_moments_(
+        self,
+        share: Float[Tensor, " K"],
+        loc: Float[Tensor, "K D"],
+        variance: Float[Tensor, "K D"],
+    ) -> None:
+        """Set μ and, as far as they are free, σ²: averages over what components or dimensions share.
+
+        Parameters
+        ----------
+        share
+            Weights of the components in the average.
+        loc, variance
+            Moments of every component's cells.
+        """
+        self.loc.copy_(loc)
+        if not self.free:
+            return
+        n_rows, n_columns = self.log_variance.shape
+        if n_rows < len(variance):
+            variance = (share / share.sum()) @ variance
+        if n_columns < loc.shape[-1]:
+            variance = variance.mean(-1, keepdim=True)
+        self.log_variance.copy_(variance.log())
 
     def log_prob(
         self, z: Float[Tensor, "*cells D"], w: Float[Tensor, "... n_in"] | None = None

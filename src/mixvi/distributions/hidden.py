@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .sparse import linear
+from .sparse import dense, linear
 
 __all__ = ["HiddenLayer", "HiddenLayers", "Norm"]
 
@@ -78,9 +78,15 @@ class HiddenLayers(nn.Module):
     n_hidden
         Width.
     n_layers
-        Depth, at least 1.
+        Depth. 0: nothing is hidden, x and c are passed on as they are, and what follows is linear
+        in them.
     norm, dropout
         See :class:`HiddenLayer`.
+
+    Attributes
+    ----------
+    n_out
+        Size of the result: ``n_hidden``, or that of x and c without a layer.
     """
 
     def __init__(
@@ -94,7 +100,9 @@ class HiddenLayers(nn.Module):
         dropout: float = 0.1,
     ):
         super().__init__()
-        sizes = [n_in] + [n_hidden] * (n_layers - 1)
+        self.n_in, self.n_covariates = n_in, n_covariates
+        self.n_out = n_hidden if n_layers else n_in + n_covariates
+        sizes = [n_in, *[n_hidden] * (n_layers - 1)][:n_layers]
         self.layers = nn.ModuleList(
             HiddenLayer(size, n_covariates, n_hidden, norm=norm, dropout=dropout) for size in sizes
         )
@@ -103,8 +111,12 @@ class HiddenLayers(nn.Module):
         self,
         x: Float[Tensor, "*samples cells n_in"],
         c: Float[Tensor, "cells n_covariates"] | None = None,
-    ) -> Float[Tensor, "*samples cells n_hidden"]:
+    ) -> Float[Tensor, "*samples cells n_out"]:
         """Return the last hidden layer."""
+        if not self.layers:
+            x = dense(x)
+            if self.n_covariates and c is not None:
+                x = torch.cat([x, c.expand(*x.shape[:-1], c.shape[-1])], -1)
         for layer in self.layers:
             x = layer(x, c)
         return x

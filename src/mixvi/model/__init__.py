@@ -2,5 +2,6 @@
 
 from .cgmdvae import CGMDVAE
 from .clusters import ComponentTable
+from .rmve import RMVE
 
-__all__ = ["CGMDVAE", "ComponentTable"]
+__all__ = ["CGMDVAE", "RMVE", "ComponentTable"]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
+import numpy as np
 from scvi.model.base import BaseMinifiedModeModelClass, RNASeqMixin, VAEMixin
+
+from torch import nn
 
 from mixvi.distributions import (
     BernoulliLikelihood,
@@ -18,7 +21,7 @@ from mixvi.distributions import (
     ZeroInflatedNegativeBinomialLikelihood,
 )
 from mixvi.distributions.hidden import Norm
-from mixvi.module import Covariates, MixtureVAE
+from mixvi.module import Covariates, MixtureVAE, YConditionalArrow, YConditionalVAE
 from mixvi.priors import LatentPrior
 
 from .annotation import AnnotationMixin
@@ -100,30 +103,41 @@ class MixtureModel(
         gene_likelihood: GeneLikelihood,
         conditioning: Conditioning,
         label_weight: float,
+        y_conditional: bool = False,
     ) -> MixtureVAE:
         """Put encoder, decoder and likelihood below a prior."""
         n_genes, n_covariates = self.summary_stats.n_vars, len(covariates)
         encode_covariates = conditioning != "decoder" and n_covariates > 0
         use_size_factor = self.registry_["setup_args"].get("size_factor_key") is not None
         options = {"shares": not use_size_factor} if gene_likelihood in COUNT_LIKELIHOODS else {}
-        likelihood: Likelihood = LIKELIHOODS[gene_likelihood](n_hidden, n_genes, **options)
         hidden: dict[str, Any] = {"n_hidden": n_hidden, "n_layers": n_layers, "norm": norm}
-        module = self._module_cls(
-            encoder=HiddenLayers(
-                n_genes, n_covariates * encode_covariates, dropout=dropout_rate, **hidden
-            ),
-            z_posterior=GaussianArrow(n_hidden, prior.n_latent),
-            decoder=HiddenLayers(prior.n_latent, n_covariates, dropout=0.0, **hidden),
-            likelihood=likelihood,
-            prior=prior,
-            covariates=covariates,
-            gene_likelihood=gene_likelihood,
-            encode_covariates=encode_covariates,
-            use_size_factor=use_size_factor,
-            input_dropout=input_dropout,
-            n_labels=len(self._known_labels()),
-            label_weight=label_weight,
+        encoder = HiddenLayers(
+            n_genes, n_covariates * encode_covariates, dropout=dropout_rate, **hidden
         )
+        decoder = HiddenLayers(prior.n_latent, n_covariates, dropout=0.0, **hidden)
+        parts: dict[str, Any] = {
+            "encoder": encoder,
+            "decoder": decoder,
+            "likelihood": LIKELIHOODS[gene_likelihood](decoder.n_out, n_genes, **options),
+            "prior": prior,
+            "covariates": covariates,
+            "gene_likelihood": gene_likelihood,
+            "encode_covariates": encode_covariates,
+            "use_size_factor": use_size_factor,
+            "input_dropout": input_dropout,
+            "n_labels": len(self._known_labels()),
+            "label_weight": label_weight,
+        }
+        n_in, n_components = encoder.n_out, prior.n_components
+        module: MixtureVAE
+        if y_conditional:
+            module = YConditionalVAE(
+                z_posterior=YConditionalArrow(n_in, prior.n_latent, n_components),
+                y_posterior=nn.Linear(n_in, n_components),
+                **parts,
+            )
+        else:
+            module = MixtureVAE(z_posterior=GaussianArrow(n_in, prior.n_latent), **parts)
         module.minified_data_type = self.minified_data_type
         return module
 

@@ -2,5 +2,6 @@
 
 from .covariates import CONDITION_KEY, Covariates
 from .mixture_vae import MixtureVAE
+from .y_conditional import YConditionalArrow, YConditionalVAE
 
-__all__ = ["CONDITION_KEY", "Covariates", "MixtureVAE"]
+__all__ = ["CONDITION_KEY", "Covariates", "MixtureVAE", "YConditionalArrow", "YConditionalVAE"]

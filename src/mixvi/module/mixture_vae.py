@@ -121,7 +121,13 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
         if self.training and self.input_dropout.p:
             seen = map_nonzeros(seen, self.input_dropout)
         h = self.encoder(seen, c if self.encode_covariates else None)
-        return {**self._sampled(self.z_posterior(h), log_library, n_samples), "h": h, "c": c}
+        posterior = self._posterior_of_z(h)
+        qz = posterior[MODULE_KEYS.QZ_KEY]
+        return {**posterior, **self._sampled(qz, log_library, n_samples), "h": h, "c": c}
+
+    def _posterior_of_z(self, h: Float[Tensor, "cells H"]) -> dict[str, Any]:
+        """q(z | x)."""
+        return {MODULE_KEYS.QZ_KEY: self.z_posterior(h)}
 
     @auto_move_data
     def _cached_inference(
@@ -202,23 +208,24 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
             Number of training cells, by which what is counted once per data set is divided.
         """
         z, c = inference_outputs[MODULE_KEYS.Z_KEY], inference_outputs["c"]
-        px = generative_outputs[MODULE_KEYS.PX_KEY]
-        reconstruction = -px.cell_log_prob(tensors[REGISTRY_KEYS.X_KEY])
         labels = self.known_labels(tensors)
-        qz, h = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs["h"]
         if self.pretraining:
-            terms = self.pretraining_prior.divergence(qz, z, h, c)
-            terms |= self.prior.style_divergence(h, c)
+            reconstruction, terms = self._bound(
+                self.pretraining_prior, tensors, inference_outputs, generative_outputs, None
+            )
+            terms |= self.prior.style_divergence(inference_outputs["h"], c)
             kl_global = torch.zeros_like(z[0, 0])
         else:
-            terms = self.prior.divergence(qz, z, h, c, labels)
+            reconstruction, terms = self._mixture_bound(
+                tensors, inference_outputs, generative_outputs, labels
+            )
             kl_global = -self.prior.log_density().to(z)
         loss = (reconstruction + kl_weight * sum(terms.values())).mean()
         if n_obs is not None:
             loss = loss + kl_global / n_obs
         metrics = {name: term.mean() for name, term in terms.items()}
         if labels is not None and not self.pretraining:
-            metrics["classification"] = self._classification(z, c, labels)
+            metrics["classification"] = self._classification(inference_outputs, labels)
             loss = loss + self.label_weight * metrics["classification"]
         if self.extra_payload_autotune:
             metrics |= {
@@ -234,6 +241,42 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
             extra_metrics=metrics,
         )
 
+    def _bound(
+        self,
+        prior: LatentPrior,
+        tensors: dict[str, Tensor],
+        inference_outputs: dict[str, Any],
+        generative_outputs: dict[str, Any],
+        labels: Int[Tensor, " cells"] | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """−log p(x | z, c) and the divergences of q(z | x) from a prior, for every cell."""
+        reconstruction = -generative_outputs[MODULE_KEYS.PX_KEY].cell_log_prob(
+            tensors[REGISTRY_KEYS.X_KEY]
+        )
+        qz, z = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs[MODULE_KEYS.Z_KEY]
+        h, c = inference_outputs["h"], inference_outputs["c"]
+        return reconstruction, prior.divergence(qz, z, h, c, labels)
+
+    def _mixture_bound(
+        self,
+        tensors: dict[str, Tensor],
+        inference_outputs: dict[str, Any],
+        generative_outputs: dict[str, Any],
+        labels: Int[Tensor, " cells"] | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same under the module's own prior."""
+        return self._bound(self.prior, tensors, inference_outputs, generative_outputs, labels)
+
+    def initialize_(
+        self,
+        z: Float[Tensor, "cells D"],
+        h: Float[Tensor, "cells H"],
+        weights: Float[Tensor, "cells K"],
+        c: Float[Tensor, "cells C"],
+    ) -> None:
+        """Start the components from latent means and their assignments, in place."""
+        self.prior.initialize_(z, weights, c)
+
     def known_labels(self, tensors: dict[str, Tensor]) -> Int[Tensor, " cells"] | None:
         """Component that each cell's label ties it to, −1 for cells without a label."""
         if not self.n_labels:
@@ -241,11 +284,18 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
         labels = tensors[REGISTRY_KEYS.LABELS_KEY].flatten().long()
         return torch.where(labels < self.n_labels, labels, -1)
 
-    def _classification(self, z: Tensor, c: Tensor, labels: Tensor) -> Tensor:
-        """Mean over the mini-batch of −log q(y = label | z), 0 for cells without a label."""
-        logits = self.prior.assignment(z, c).logits
+    def _classification(
+        self, inference_outputs: dict[str, Any], labels: Int[Tensor, " cells"]
+    ) -> Float[Tensor, ""]:
+        """Mean over the mini-batch of −log q(y = label), 0 for cells without a label."""
+        logits = self._class_logits(inference_outputs)
         losses = functional.cross_entropy(logits, labels.clamp(min=0), reduction="none")
         return (losses * (labels >= 0)).mean()
+
+    def _class_logits(self, inference_outputs: dict[str, Any]) -> Float[Tensor, "cells K"]:
+        """Logits of the recognition of y that labels teach."""
+        z, c = inference_outputs[MODULE_KEYS.Z_KEY], inference_outputs["c"]
+        return self.prior.assignment(z, c).logits
 
     # use ------------------------------------------------------------------------------------
 

@@ -10,19 +10,26 @@ from .dirichlet import (
     collapsed_penalty,
 )
 from .dirichlet_mixture import DirichletMixture
+from .gaussian_mixture import GaussianMixture
 from .merging import kernel_means, merge_components
+from .mixture import MixturePrior
+from .repulsion import Repulsion, repulsion
 from .standard import StandardPrior
 
 __all__ = [
     "CollapsedDirichlet",
     "DirichletMixture",
+    "GaussianMixture",
     "GlobalDirichlet",
     "LatentPrior",
+    "MixturePrior",
     "MixtureWeights",
     "NetworkDirichlet",
+    "Repulsion",
     "StandardPrior",
     "UniformWeights",
     "collapsed_penalty",
     "kernel_means",
     "merge_components",
+    "repulsion",
 ]

@@ -64,6 +64,20 @@ class LatentPrior(nn.Module):
     def assignment(self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]) -> Categorical:
         """q(y | z): the components' responsibilities, a function of z (and c) alone."""
 
+    def responsibilities(
+        self, qz: Normal, c: Float[Tensor, "cells C"], n_points: int = 32
+    ) -> Float[Tensor, "cells K"]:
+        r"""q(y | x) = E_{q(z|x)} q(y | z): what is not known about z makes y less sure, too.
+
+        The mean over ``n_points`` points of a Sobol sequence brought to q(z | x), the same in every
+        call, so that nothing jitters.
+        """
+        n_latent = qz.loc.shape[-1]
+        engine = torch.quasirandom.SobolEngine(n_latent, scramble=True, seed=0)
+        uniform = engine.draw(n_points).clamp(1e-6, 1 - 1e-6).to(qz.loc)
+        points = Normal(0.0, 1.0).icdf(uniform)[:, None]
+        return self.assignment(qz.loc + qz.scale * points, c).probs.mean(0)
+
     @abstractmethod
     def log_prob(
         self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]

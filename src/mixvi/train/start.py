@@ -45,10 +45,11 @@ def start_components(
     """
     training = module.training
     module.eval()
-    z, c, labels = [], [], []
+    z, h, c, labels = [], [], [], []
     for tensors in batches:
         outputs = module.inference(**module._get_inference_input(tensors))
         z.append(outputs["qz"].loc)
+        h.append(outputs["h"])
         c.append(outputs["c"])
         known = module.known_labels(tensors)
         if known is not None:
@@ -56,11 +57,12 @@ def start_components(
         if sum(map(len, z)) >= n_cells:
             break
     module.train(training)
-    latent, covariates = torch.cat(z), torch.cat(c)
+    latent = torch.cat(z)
     weights = _assign(latent, module, torch.cat(labels) if labels else None)
-    # leaving inference mode's tensors behind: the prior may take gradients on its way
+    # leaving inference mode's tensors behind: the module may take gradients on its way
     with torch.inference_mode(False):
-        module.prior.initialize_(latent.clone(), weights.clone(), covariates.clone())
+        parts = latent, torch.cat(h), weights, torch.cat(c)
+        module.initialize_(*(part.clone() for part in parts))
 
 
 def _assign(z: Tensor, module: MixtureVAE, labels: Tensor | None) -> Tensor:

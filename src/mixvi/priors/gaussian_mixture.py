@@ -1,0 +1,177 @@
+"""The Gaussian mixture prior of RMVE, and of VaDE."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from mixvi.distributions import Components
+
+from .mixture import USAGE_STEP, MixturePrior, one_hot_where_known
+from .repulsion import Repulsion
+
+__all__ = ["GaussianMixture"]
+
+MIN_WEIGHT = 1e-6  # of a component that no cell is left in, so that log π stays finite
+MIN_VARIANCE = 0.0025  # about the lower end of what the components allow
+
+
+class GaussianMixture(MixturePrior):
+    r"""p(z) = Σ_k π_k N(μ_k, diag σ²_k), its components held apart by a repulsive prior.
+
+    With q(y | z) by Bayes' rule the divergences are those of VaDE :cite:p:`jiang2017`,
+
+    .. math:: \mathrm{kl}_z + \mathrm{kl}_y = \log q(z|x) - \log\sum_k \pi_k N(z|\mu_k,\sigma_k^2),
+
+    with a network q(y | x) (of the mean of q(z | x)) they are
+
+    .. math:: \mathrm{kl}_z = \sum_k q_k \mathrm{KL}(q(z|x) \,\|\, N(\mu_k, \sigma_k^2)), \quad
+              \mathrm{kl}_y = \mathrm{KL}(q(y|x) \,\|\, \pi).
+
+    Given the responsibilities the best μ_k and σ²_k are the moments of their cells (Lemma 1). They
+    are followed over the mini-batches, each component by its own running number of cells n_k,
+
+    .. math:: \mu_k \leftarrow \mu_k + \eta\, \frac{\sum_n q_{nk} (m_{nk} - \mu_k)}{n_k}
+              + \lambda\, \frac{\sigma_k^2}{\pi_k}\, \frac{\partial \log h}{\partial \mu_k}
+
+    and not by the gradient, which is proportional to the number of cells, so that small clusters
+    would lag behind. The last term is the repulsion: with it the update is a fixed-point step to
+    the maximum of −kl_z + λ log h.
+
+    Parameters
+    ----------
+    components
+        p(z | y).
+    classifier
+        Network from the mean of q(z | x) to the logits of q(y | x), or ``None`` for Bayes' rule.
+    repulsion
+        log h(μ, σ²), or ``None``.
+    strength
+        λ in nats per cell. The prior of a data set of n cells would weigh 1/n, and do nothing;
+        λ is a tempered weight.
+    """
+
+    counts: Tensor
+    first: Tensor
+    second: Tensor
+
+    def __init__(
+        self,
+        components: Components,
+        *,
+        classifier: nn.Module | None = None,
+        repulsion: Repulsion | None = None,
+        strength: float = 1.0,
+    ):
+        super().__init__(components, classifier=classifier)
+        self.repulsion, self.strength = repulsion, strength
+        for parameter in components.parameters():
+            parameter.requires_grad_(False)
+        shape = components.loc.shape
+        self.register_buffer("counts", torch.ones(self.n_components))
+        self.register_buffer("first", components.loc.detach().clone())
+        self.register_buffer("second", torch.ones(shape))
+
+    def divergence(
+        self,
+        qz: Normal,
+        z: Float[Tensor, "cells D"],
+        h: Float[Tensor, "cells H"],
+        c: Float[Tensor, "cells C"],
+        labels: Int[Tensor, " cells"] | None = None,
+    ) -> dict[str, Tensor]:
+        """``kl_z``, ``kl_y`` and, where there is one, ``repulsion``: −λ log h for every cell."""
+        if self.classifier is None:
+            q = one_hot_where_known(self.assignment(z, c).probs, labels)
+            log_qz = qz.log_prob(z).sum(-1)
+            kl_z = log_qz - (q * self.components.log_prob(z)).sum(-1)
+        else:
+            q = one_hot_where_known(self.classifier(qz.loc).softmax(-1), labels)
+            kl_z = (q * self.components.kl(qz)).sum(-1)
+        terms = self._with_shared(kl_z, q)
+        self._follow_(q, qz.loc[:, None], qz.scale[:, None])
+        return terms
+
+    def conditional_divergence(
+        self, qz: Normal, q: Float[Tensor, "cells K"]
+    ) -> dict[str, Tensor]:
+        """The same terms for a recognition q(y | x) q(z | x, y).
+
+        Parameters
+        ----------
+        qz
+            q(z | x, y = k), cells × K × D.
+        q
+            q(y | x).
+        """
+        p = self.components()
+        ratio = (qz.scale / p.scale).square()
+        distance = ((qz.loc - p.loc) / p.scale).square()
+        kl = 0.5 * (ratio + distance - 1 - ratio.log()).sum(-1)
+        terms = self._with_shared((q * kl).sum(-1), q)
+        self._follow_(q, qz.loc, qz.scale)
+        return terms
+
+    def weights(self) -> Float[Tensor, " K"]:
+        """π."""
+        weights = self.usage.clamp(min=MIN_WEIGHT)
+        return weights / weights.sum()
+
+    def initialize_(
+        self,
+        z: Float[Tensor, "cells D"],
+        weights: Float[Tensor, "cells K"],
+        c: Float[Tensor, "cells C"],
+    ) -> None:
+        """Start the components and the running moments from the assigned cells."""
+        super().initialize_(z, weights, c)
+        p = self.components()
+        self.counts.copy_(self.weights())
+        self.first.copy_(self.counts[:, None] * p.loc)
+        self.second.copy_(self.counts[:, None] * (p.loc.square() + p.scale.square()))
+
+    def log_repulsion(self) -> Float[Tensor, ""]:
+        """Log h of the components, 0 without repulsion."""
+        if self.repulsion is None:
+            return self.usage.new_zeros(())
+        p = self.components()
+        return self.repulsion(p.loc, p.scale.square())
+
+    def _with_shared(self, kl_z: Tensor, q: Tensor) -> dict[str, Tensor]:
+        log_ratio = q.clamp(min=1e-30).log() - self.weights().log()
+        terms = {"kl_z": kl_z, "kl_y": (q * log_ratio).sum(-1)}
+        if self.repulsion is not None:
+            terms["repulsion"] = (-self.strength * self.log_repulsion()).expand_as(kl_z)
+        return terms
+
+    def _follow_(self, q: Tensor, loc: Tensor, scale: Tensor) -> None:
+        """One step of the moments; loc and scale of q(z | x[, y]) are cells × (1 or K) × D."""
+        if self._count_(q):
+            with torch.no_grad():
+                self._step_(q[:, :, None] / len(q), loc, scale)
+
+    def _step_(self, q: Tensor, loc: Tensor, scale: Tensor) -> None:
+        self.counts.lerp_(q.sum(0)[:, 0], USAGE_STEP)
+        self.first.lerp_((q * loc).sum(0), USAGE_STEP)
+        self.second.lerp_((q * (loc.square() + scale.square())).sum(0), USAGE_STEP)
+        share = self.counts[:, None].clamp(min=MIN_WEIGHT)
+        mean = self.first / share
+        variance = (self.second / share - mean.square()).clamp(min=MIN_VARIANCE)
+        if self.repulsion is not None:
+            mean = mean + self._push(self.repulsion, share)
+        # without cells there are no moments, and a component stays where it is
+        gone = self.counts[:, None] <= MIN_WEIGHT
+        p = self.components()
+        mean = torch.where(gone, p.loc, mean)
+        variance = torch.where(gone, p.scale.square(), variance)
+        self.components.set_moments_(self.counts, mean, variance)
+
+    @torch.enable_grad()
+    def _push(self, repulsion: Repulsion, share: Tensor) -> Tensor:
+        """λ σ²/π ∂ log h/∂μ: where the repulsion balances the pull of a component's own cells."""
+        at = self.components.loc.detach().clone().requires_grad_()
+        variance = self.components().scale.square().detach()
+        (force,) = torch.autograd.grad(repulsion(at, variance), at)
+        return self.strength * variance / share * force
