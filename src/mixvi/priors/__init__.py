@@ -10,7 +10,7 @@ from .dirichlet import (
     collapsed_penalty,
 )
 from .dirichlet_mixture import DirichletMixture
-from .merging import kernel_means, merge_components
+from .merging import MergeTree, kernel_means, merge_tree
 from .standard import StandardPrior
 
 __all__ = [
@@ -18,11 +18,12 @@ __all__ = [
     "DirichletMixture",
     "GlobalDirichlet",
     "LatentPrior",
+    "MergeTree",
     "MixtureWeights",
     "NetworkDirichlet",
     "StandardPrior",
     "UniformWeights",
     "collapsed_penalty",
     "kernel_means",
-    "merge_components",
+    "merge_tree",
 ]
