@@ -28,18 +28,33 @@ class Keys:
 
     @property
     def cluster(self) -> str:
-        """``obs``: the most probable component, categorical."""
+        """``obs``: the most probable cluster, categorical."""
         return self.name
 
     @property
+    def component(self) -> str:
+        """``obs``: the most probable component, where clusters are merged components."""
+        return f"{self.name}_component"
+
+    @property
+    def component_probs(self) -> str:
+        """``obsm``: q(y|x), DataFrame cells × components, where clusters are merged ones."""
+        return f"{self.name}_component_probs"
+
+    @property
     def probs(self) -> str:
-        """``obsm``: q(y|z), DataFrame cells × components."""
+        """``obsm``: q(y|x), DataFrame cells × clusters."""
         return f"{self.name}_probs"
 
     @property
     def confidence(self) -> str:
-        """``obs``: the largest responsibility of the cell, in [1/K, 1]."""
+        """``obs``: the probability of the cell's cluster, in [1/K, 1]."""
         return f"{self.name}_confidence"
+
+    @property
+    def entropy(self) -> str:
+        """``obs``: entropy of q(y|x) over the clusters, in nats; 0 where the model is sure."""
+        return f"{self.name}_entropy"
 
     @property
     def novelty(self) -> str:
@@ -48,5 +63,5 @@ class Keys:
 
     @property
     def params(self) -> str:
-        """``uns``: parameters, component weights and versions of the run."""
+        """``uns``: parameters, components, merge tree and versions of the run."""
         return self.name

@@ -3,7 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixvi.metrics import expected_calibration_error
+from mixvi.metrics import (
+    expected_calibration_error,
+    hungarian_accuracy,
+    matched_calibration,
+)
 
 cells = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40)
 
@@ -80,3 +84,54 @@ def test_finer_bins_never_lower_it(pairs, n_bins, factor):
 def test_bad_input(confidence, correct, n_bins, message):
     with pytest.raises(ValueError, match=message):
         expected_calibration_error(confidence, correct, n_bins)
+
+
+assigned = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 4), st.floats(0, 1)), min_size=1, max_size=40
+)
+
+
+@pytest.mark.law
+@given(assigned)
+@settings(max_examples=100, deadline=None)
+def test_sure_assignments_miscalibrate_by_their_error(cells):
+    labels, clusters, _ = zip(*cells, strict=True)
+    sure = matched_calibration(labels, clusters, np.ones(len(cells)))
+    assert sure == pytest.approx(1 - hungarian_accuracy(labels, clusters))
+
+
+@pytest.mark.law
+@given(assigned, st.permutations(range(5)), st.integers(1, 20))
+@settings(max_examples=100, deadline=None)
+def test_matched_is_the_error_of_the_right_names(cells, names, n_bins):
+    """Clusters that are the labels, for the most part, under other names."""
+    labels, _, confidence = (np.array(column) for column in zip(*cells, strict=True))
+    predicted = np.concatenate([labels, labels[:1], [4]])
+    labels = np.concatenate([labels, labels[:1], labels[:1]])
+    confidence = np.concatenate([confidence, [0.3, 0.9]])
+    expected = expected_calibration_error(confidence, predicted == labels, n_bins)
+    clusters = np.array(names)[predicted]
+    assert matched_calibration(labels, clusters, confidence, n_bins) == pytest.approx(expected)
+
+
+def test_cells_without_a_label_are_left_out():
+    labels = ["T", "T", "B", "B", None, np.nan]
+    clusters = [1, 1, 0, 0, 0, 7]
+    confidence = [0.5, 0.7, 1.0, 0.8, 0.0, np.nan]
+    alone = matched_calibration(labels[:4], clusters[:4], confidence[:4])
+    assert matched_calibration(labels, clusters, confidence) == alone == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("labels", "clusters", "confidence", "message"),
+    [
+        ([0, 1], [0], [1, 1], "equal length"),
+        ([0, 1], [0, 1], [1], "each of the 2 cells"),
+        ([None], [0], [1], "at least one cell with a label"),
+        ([0], [None], [1], "a cluster for every labeled cell"),
+        ([0], [0], [2], "in \\[0, 1\\]"),
+    ],
+)
+def test_matched_bad_input(labels, clusters, confidence, message):
+    with pytest.raises(ValueError, match=message):
+        matched_calibration(labels, clusters, confidence)

@@ -1,6 +1,6 @@
 """How good a result is: arrays in, numbers and tables out."""
 
-from mixvi.metrics.calibration import expected_calibration_error
+from mixvi.metrics.calibration import expected_calibration_error, matched_calibration
 from mixvi.metrics.clustering import (
     adjusted_rand_index,
     clustering_scores,
@@ -10,13 +10,16 @@ from mixvi.metrics.clustering import (
     normalized_mutual_info,
     purity,
 )
+from mixvi.metrics.stability import cluster_stability
 
 __all__ = [
     "adjusted_rand_index",
+    "cluster_stability",
     "clustering_scores",
     "contingency",
     "expected_calibration_error",
     "hungarian_accuracy",
+    "matched_calibration",
     "n_captured",
     "normalized_mutual_info",
     "purity",

@@ -1,9 +1,10 @@
-"""Clusters: which component a cell belongs to, and where the components lie."""
+"""Clusters: which one a cell belongs to, and where their components lie."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,12 @@ from anndata import AnnData
 from torch import Tensor
 
 from .contexts import covariate_contexts
+from .options import choice
 from .posterior import PosteriorMixin
 
-__all__ = ["ClusterMixin", "ComponentTable"]
+__all__ = ["ClusterMixin", "ComponentTable", "Level", "summed_by_cluster"]
+
+Level = Literal["cluster", "component"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class ComponentTable:
     Attributes
     ----------
     weights
-        Share of the cells, Σ_n q(y = k | z_n) / n.
+        Share of the cells, Σ_n q(y = k | x_n) / n.
     means, scales
         Mean and standard deviation of p(z | y = k), components × latent dimensions, a style at
         the mean of its prior.
@@ -33,6 +37,24 @@ class ComponentTable:
     weights: pd.Series
     means: pd.DataFrame
     scales: pd.DataFrame
+
+
+def summed_by_cluster(probs: np.ndarray, cluster_of_component: Sequence[int]) -> np.ndarray:
+    """Responsibilities of clusters: the sums of those of their components.
+
+    Parameters
+    ----------
+    probs
+        Cells × components.
+    cluster_of_component
+        Code of every component's cluster.
+
+    Returns
+    -------
+    Cells × clusters.
+    """
+    codes = np.asarray(cluster_of_component)
+    return probs @ (codes[:, None] == np.arange(codes.max() + 1)).astype(probs.dtype)
 
 
 class ClusterMixin(PosteriorMixin):
@@ -44,22 +66,24 @@ class ClusterMixin(PosteriorMixin):
         indices: Sequence[int] | None = None,
         batch_size: int | None = None,
         dataloader: Iterator[dict[str, Tensor]] | None = None,
+        *,
+        level: Level = "cluster",
     ) -> np.ndarray:
-        """Name of every cell's most probable component.
-
-        The mean of q(z | x) is used, not a sample of it: labels do not jitter.
+        """Name of every cell's most probable cluster.
 
         Parameters
         ----------
         adata, indices, batch_size, dataloader
             Cells to use; by default those that the model was made with.
+        level
+            ``"cluster"``, or ``"component"`` for the components that clusters were merged from.
 
         Returns
         -------
-        Names (see ``cluster_names_``), one per cell.
+        Names (see ``cluster_names_``), one per cell; the same in every call.
         """
-        posterior = self._posterior(adata, indices, batch_size, dataloader)
-        return np.asarray(self.cluster_names_)[posterior["probs"].argmax(1)]
+        probs, names = self._probabilities(adata, indices, batch_size, dataloader, level)
+        return np.asarray(names)[probs.argmax(1)]
 
     def predict_proba(
         self,
@@ -67,17 +91,21 @@ class ClusterMixin(PosteriorMixin):
         indices: Sequence[int] | None = None,
         batch_size: int | None = None,
         dataloader: Iterator[dict[str, Tensor]] | None = None,
+        *,
+        level: Level = "cluster",
     ) -> pd.DataFrame:
-        """Responsibilities q(y = k | z) at the mean of q(z | x): cells × components, rows sum to 1.
+        """Responsibilities q(y = k | x) = E_{q(z|x)} q(y = k | z): cells × clusters, rows sum to 1.
+
+        Averaged over q(z | x): where the state of a cell is uncertain, so is its cluster.
 
         Parameters
         ----------
-        adata, indices, batch_size, dataloader
-            Cells to use; by default those that the model was made with.
+        adata, indices, batch_size, dataloader, level
+            As in :meth:`predict`.
         """
-        posterior = self._posterior(adata, indices, batch_size, dataloader)
+        probs, names = self._probabilities(adata, indices, batch_size, dataloader, level)
         index = self._cell_names(adata, indices, dataloader)
-        return pd.DataFrame(posterior["probs"], index=index, columns=self.cluster_names_)
+        return pd.DataFrame(probs, index=index, columns=names)
 
     def get_components(
         self,
@@ -95,15 +123,32 @@ class ClusterMixin(PosteriorMixin):
             where the components see covariates); by default those that the model was made with.
         """
         posterior = self._posterior(adata, indices, batch_size, dataloader)
+        return self._component_table(posterior)
+
+    def _component_table(self, posterior: dict[str, np.ndarray]) -> ComponentTable:
         c, share = covariate_contexts(posterior["c"], self.device)
         with torch.inference_mode():
             centers = self.module.prior.centers(c)
             loc = torch.einsum("b,bkd->kd", share, centers.loc).cpu().numpy()
             scale = torch.einsum("b,bkd->kd", share, centers.scale).cpu().numpy()
-        names = pd.Index(self.cluster_names_, name="component")
+        names = pd.Index(self.component_names_, name="component")
         dimensions = [f"z{i}" for i in range(loc.shape[1])]
         return ComponentTable(
             weights=pd.Series(posterior["probs"].mean(0), index=names, name="weight"),
             means=pd.DataFrame(loc, index=names, columns=dimensions),
             scales=pd.DataFrame(scale, index=names, columns=dimensions),
         )
+
+    def _probabilities(
+        self,
+        adata: AnnData | None,
+        indices: Sequence[int] | None,
+        batch_size: int | None,
+        dataloader: Iterator[dict[str, Tensor]] | None,
+        level: Level,
+    ) -> tuple[np.ndarray, list[str]]:
+        choice("level", level, get_args(Level))
+        probs = self._posterior(adata, indices, batch_size, dataloader)["probs"]
+        if level == "component":
+            return probs, self.component_names_
+        return summed_by_cluster(probs, self.cluster_of_component_), self.cluster_names_

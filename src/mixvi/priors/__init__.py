@@ -11,7 +11,7 @@ from .dirichlet import (
 )
 from .dirichlet_mixture import DirichletMixture
 from .gaussian_mixture import GaussianMixture
-from .merging import kernel_means, merge_components
+from .merging import MergeTree, kernel_means, merge_tree
 from .mixture import MixturePrior
 from .repulsion import Repulsion, repulsion
 from .standard import StandardPrior
@@ -22,6 +22,7 @@ __all__ = [
     "GaussianMixture",
     "GlobalDirichlet",
     "LatentPrior",
+    "MergeTree",
     "MixturePrior",
     "MixtureWeights",
     "NetworkDirichlet",
@@ -30,6 +31,6 @@ __all__ = [
     "UniformWeights",
     "collapsed_penalty",
     "kernel_means",
-    "merge_components",
+    "merge_tree",
     "repulsion",
 ]

@@ -4,17 +4,23 @@ With weights π_k and components P_k the independence measure of latent space an
 
 .. math:: \mathrm{HSIC}(Z, Y) = \sum_{k<l} \pi_k \pi_l\, \mathrm{MMD}^2(P_k, P_l)
 
-and merging k and l loses exactly π_kπ_l/(π_k+π_l) · MMD²(P_k, P_l) of it. For normal components and
-a Gaussian kernel everything is in closed form.
+and merging k and l loses exactly π_kπ_l/(π_k+π_l) · MMD²(P_k, P_l) of it, so that merging all, two
+at a time, loses it all. For normal components and a Gaussian kernel everything is in closed form.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["kernel_means", "merge_components"]
+__all__ = ["MergeTree", "kernel_means", "merge_tree"]
+
+BANDWIDTH = 4.0  # s² over the trace of the whitened variance
+ROUNDING = 1e-12  # components closer than this, in total, are the same
 
 
 def kernel_means(
@@ -40,15 +46,96 @@ def kernel_means(
     return log_e.sum(-1).exp()
 
 
-def merge_components(
+@dataclass(frozen=True, eq=False)
+class MergeTree:
+    """The order in which components are merged, from M of them down to one.
+
+    Nodes are numbered as in :func:`scipy.cluster.hierarchy.linkage`: the components are nodes
+    0 … M − 1 and the i-th merge makes node M + i.
+
+    Attributes
+    ----------
+    weights
+        Mass of the components, sums to 1.
+    merges
+        The two nodes of each merge, the lower one first.
+    cost
+        Criterion of each merge over the HSIC of all components. It usually grows from merge to
+        merge, but need not, and with γ < 1 it may exceed 1.
+    loss
+        HSIC that each merge loses over the HSIC of all components; sums to 1 (to 0 if all
+        components are the same).
+    sizes
+        Mass of the node that each merge makes.
+    """
+
+    weights: Float[np.ndarray, " M"]
+    merges: Int[np.ndarray, "M-1 2"]
+    cost: Float[np.ndarray, " M-1"]
+    loss: Float[np.ndarray, " M-1"]
+    sizes: Float[np.ndarray, " M-1"]
+
+    def cut(self, n_clusters: int) -> Int[np.ndarray, " M"]:
+        """Undo the last merges until there are ``n_clusters``.
+
+        Cuts nest: a cut into more clusters divides those of a cut into fewer.
+
+        Returns
+        -------
+        Cluster of every component, 0 … n_clusters − 1 by decreasing mass.
+
+        Raises
+        ------
+        ValueError
+            If ``n_clusters`` is not between 1 and M.
+        """
+        n_components = len(self.weights)
+        if not 1 <= n_clusters <= n_components:
+            raise ValueError(
+                f"expected n_clusters between 1 and the {n_components} components, found "
+                f"{n_clusters}; ask for fewer clusters or fit more components"
+            )
+        node = np.arange(n_components)
+        for i, pair in enumerate(self.merges[: n_components - n_clusters]):
+            node[np.isin(node, pair)] = n_components + i
+        _, clusters = np.unique(node, return_inverse=True)
+        by_mass = np.argsort(-np.bincount(clusters, self.weights), kind="stable")
+        return np.argsort(by_mass)[clusters]
+
+    def n_clusters(self, threshold: float) -> int:
+        """Number of clusters left if merging stops before the first merge that costs too much.
+
+        Parameters
+        ----------
+        threshold
+            The least cost that stops. Large: few clusters; 0: as many as components (those that
+            cost nothing included). A cheap merge after a dear one does not count.
+        """
+        return len(self.weights) - int(np.searchsorted(self._heights, threshold, side="left"))
+
+    def linkage(self) -> Float[np.ndarray, "merges 4"]:
+        """Linkage matrix of scipy: the two nodes, the height, the number of components.
+
+        Heights are the running maximum of ``cost``: what one has to be ready to pay to get there.
+        """
+        counts = np.ones(2 * len(self.weights) - 1)
+        for i, pair in enumerate(self.merges):
+            counts[len(self.weights) + i] = counts[pair].sum()
+        return np.column_stack([self.merges, self._heights, counts[len(self.weights) :]])
+
+    @property
+    def _heights(self) -> np.ndarray:
+        return np.maximum.accumulate(self.cost)
+
+
+def merge_tree(
     weights: Float[Tensor, " M"],
     loc: Float[Tensor, "M D"],
     variance: Float[Tensor, "M D"],
-    n_clusters: int,
     *,
     power: float = 0.5,
-) -> Int[Tensor, " M"]:
-    r"""Merge components, two at a time, until a number of clusters is left.
+) -> MergeTree:
+    r"""Merge components, two at a time, until one is left.
 
     The latent space is whitened by the pooled variance within components and s² is four times the
     trace of what is left, as wide as the components themselves. Merged next is the pair with
@@ -57,49 +144,69 @@ def merge_components(
     Parameters
     ----------
     weights
-        π, sums to 1; components with weight 0 must be left out.
+        π; divided by their sum.
     loc, variance
         Moments of the M components.
-    n_clusters
-        Number of clusters wanted, at most M.
     power
         γ. 1 is the loss of HSIC, which spares large clusters; smaller values spare small, distant
         ones.
 
     Returns
     -------
-    Cluster of every component, 0 … n_clusters − 1.
+    The tree; :meth:`MergeTree.cut` makes clusters of it.
 
     Raises
     ------
     ValueError
-        If there are fewer components than clusters.
+        If a weight is not positive or a moment is not finite.
     """
-    n_components, n_latent = loc.shape
-    if not 1 <= n_clusters <= n_components:
+    if not (weights > 0).all():
         raise ValueError(
-            f"expected n_clusters between 1 and the {n_components} components, found {n_clusters}"
+            f"expected positive weights, found {weights.min():g}; leave components without cells "
+            "out"
         )
-    mass, loc, variance = weights.double().clone(), loc.double(), variance.double()
-    pooled = mass @ variance / mass.sum()
-    kernel = kernel_means(loc / pooled.sqrt(), variance / pooled, 4.0 * n_latent)
-    clusters = torch.arange(n_components, device=loc.device)
-    alive = torch.ones(n_components, dtype=torch.bool, device=loc.device)
-    for _ in range(n_components - n_clusters):
-        own = kernel.diagonal()
-        distance = own[:, None] + own[None] - 2 * kernel
-        share = mass[:, None] * mass[None] / (mass[:, None] + mass[None])
-        cost = share.pow(power) * distance
-        cost = cost.masked_fill(~(alive[:, None] & alive[None]), torch.inf)
-        cost.fill_diagonal_(torch.inf)
-        keep, gone = divmod(int(cost.argmin()), n_components)
+    mass, loc, variance = (x.detach().cpu().double() for x in (weights, loc, variance))
+    mass = mass / mass.sum()
+    pooled = mass @ variance
+    kernel = kernel_means(loc / pooled.sqrt(), variance / pooled, BANDWIDTH * loc.shape[1])
+    if not kernel.isfinite().all():
+        raise ValueError(
+            "expected finite means and positive variances of the components, found others; look "
+            "at what they were computed from"
+        )
+    return _merge_all(mass.numpy(), kernel.numpy(), power)
+
+
+def _merge_all(weights: np.ndarray, kernel: np.ndarray, power: float) -> MergeTree:
+    """Greedy merges of components given by the inner products of their mean embeddings."""
+    n_components = len(weights)
+    mass, nodes, kernel = weights, np.arange(n_components), kernel.copy()
+    merges = np.zeros((n_components - 1, 2), dtype=int)
+    cost, loss, sizes = np.zeros((3, n_components - 1))
+    total = np.triu(np.outer(mass, mass) * _squared_distance(kernel)).sum()
+    for i in range(n_components - 1):
+        distance = _squared_distance(kernel)
+        share = np.outer(mass, mass) / np.add.outer(mass, mass)
+        criterion = share**power * distance
+        criterion[np.tril_indices(len(mass))] = np.inf
+        keep, gone = np.unravel_index(criterion.argmin(), criterion.shape)
+        merges[i] = np.sort(nodes[[keep, gone]])
+        cost[i], loss[i] = criterion[keep, gone], share[keep, gone] * distance[keep, gone]
+        sizes[i] = mass[keep] + mass[gone]
         # the mean embedding of the merged cluster is the weighted mean of the two
-        both = mass[[keep, gone]] / mass[[keep, gone]].sum()
+        both = mass[[keep, gone]] / sizes[i]
         row = both @ kernel[[keep, gone]]
         within = both @ row[[keep, gone]]
-        kernel[keep], kernel[:, keep] = row, row
+        kernel[keep] = kernel[:, keep] = row
         kernel[keep, keep] = within
-        mass[keep] = mass[keep] + mass[gone]
-        alive[gone] = False
-        clusters[clusters == gone] = keep
-    return clusters.unique(return_inverse=True)[1]
+        kernel = np.delete(np.delete(kernel, gone, axis=0), gone, axis=1)
+        mass, nodes = np.delete(mass, gone), np.delete(nodes, gone)
+        mass[keep], nodes[keep] = sizes[i], n_components + i  # keep < gone, so it stays in place
+    scale = total if total > ROUNDING else np.inf  # nothing to lose if all are the same
+    return MergeTree(weights, merges, cost / scale, loss / scale, sizes)
+
+
+def _squared_distance(kernel: np.ndarray) -> np.ndarray:
+    """MMD² of all pairs; rounding must not make it negative."""
+    own = kernel.diagonal()
+    return np.maximum(np.add.outer(own, own) - 2 * kernel, 0)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mixvi.module import MixtureVAE
-from mixvi.priors import merge_components
+from mixvi.priors import merge_tree
 
 __all__ = ["StartComponents", "fit_start", "start_components"]
 
@@ -83,7 +83,7 @@ def fit_start(z: np.ndarray, n_clusters: int) -> np.ndarray:
 
     EM goes to the optimum next to where it starts, so it starts twice, from k-means (which would
     rather cut a large cluster in two than give a small one its own) and from k-means into more
-    clusters merged by :func:`mixvi.priors.merge_components` (which finds the small ones), and the
+    clusters merged by :func:`mixvi.priors.merge_tree` (which finds the small ones), and the
     higher likelihood wins.
 
     Parameters
@@ -121,13 +121,10 @@ def _merge(z: np.ndarray, fine: np.ndarray, n_clusters: int) -> np.ndarray:
     """Fine clusters, merged to their number."""
     counts, means, variances = _moments(z, fine)
     spread = variances.clip(min=0) + 0.01 * z.var(0)  # a cluster of one cell has none of its own
-    merged = merge_components(
-        torch.as_tensor(counts / len(z)),
-        torch.as_tensor(means),
-        torch.as_tensor(spread),
-        n_clusters,
+    tree = merge_tree(
+        torch.as_tensor(counts / len(z)), torch.as_tensor(means), torch.as_tensor(spread)
     )
-    return merged.numpy()[np.unique(fine, return_inverse=True)[1]]
+    return tree.cut(n_clusters)[np.unique(fine, return_inverse=True)[1]]
 
 
 def _fit_mixture(z: np.ndarray, clusters: np.ndarray) -> GaussianMixture:
