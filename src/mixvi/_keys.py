@@ -65,3 +65,11 @@ class Keys:
     def params(self) -> str:
         """``uns``: parameters, components, merge tree and versions of the run."""
         return self.name
+
+    def of(self, slot: str) -> list[str]:
+        """Every key of one slot of AnnData: ``"obs"``, ``"obsm"`` or ``"uns"``."""
+        return {
+            "obs": [self.cluster, self.component, self.confidence, self.entropy, self.novelty],
+            "obsm": [self.latent, self.style, self.probs, self.component_probs],
+            "uns": [self.params],
+        }[slot]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.special import xlogy
 
 from mixvi._keys import Keys
+from mixvi.priors import MergeTree
 
-from .posterior import PosteriorMixin
+from .clusters import summed_by_cluster
+from .merging import MergingMixin
 
-__all__ = ["AnnotationMixin"]
+__all__ = ["AnnotationMixin", "stored_tree", "write_clusters"]
 
 
-class AnnotationMixin(PosteriorMixin):
+class AnnotationMixin(MergingMixin):
     """AnnData in, AnnData annotated."""
 
     _name: ClassVar[str]
@@ -43,30 +47,86 @@ class AnnotationMixin(PosteriorMixin):
         Notes
         -----
         ``obsm["X_{key}"]`` mean of q(z | x), ``obsm["X_{key}_w"]`` mean of q(w | x) (models with a
-        style), ``obs["{key}"]`` most probable component, ``obsm["{key}_probs"]`` responsibilities,
-        ``obs["{key}_confidence"]`` the largest of them, ``obs["{key}_novelty"]`` −log p(z) in nats,
-        ``uns["{key}"]`` parameters, components' names and weights, versions.
+        style), ``obs["{key}"]`` most probable cluster, ``obsm["{key}_probs"]`` probabilities of the
+        clusters, ``obs["{key}_confidence"]`` that of the cell's cluster, ``obs["{key}_entropy"]``
+        their entropy in nats, ``obs["{key}_novelty"]`` −log p(z) in nats. Where clusters are merged
+        components, ``obs["{key}_component"]`` and ``obsm["{key}_component_probs"]``.
+        ``uns["{key}"]`` parameters, components, merge tree, versions.
         """
         target = self.adata if adata is None else adata
         posterior = self._posterior(adata, None, batch_size, None)
-        probs = posterior["probs"]
         keys = Keys(key_added or self._name)
         target.obsm[keys.latent] = posterior["latent"]
         if "style" in posterior:
             target.obsm[keys.style] = posterior["style"]
-        names = np.asarray(self.cluster_names_)
-        clusters = pd.Categorical(names[probs.argmax(1)], categories=names)
-        target.obs[keys.cluster] = clusters.remove_unused_categories()
-        target.obsm[keys.probs] = pd.DataFrame(probs, index=target.obs_names, columns=names)
-        target.obs[keys.confidence] = probs.max(1)
         target.obs[keys.novelty] = posterior["novelty"]
+        table = self._component_table(posterior)
         target.uns[keys.params] = {
             "model": type(self).__name__,
             "params": _storable(self.init_params_["non_kwargs"]),
-            "weights": probs.mean(0),
-            "components": names.astype(object),
+            "components": np.asarray(self.component_names_, dtype=object),
+            "weights": table.weights.to_numpy(),
+            "means": table.means.to_numpy(),
+            "scales": table.scales.to_numpy(),
             "versions": {name: version(name) for name in ("mixvi", "scvi-tools", "torch")},
         }
+        write_clusters(
+            target, keys, posterior["probs"], self.cluster_of_component_, self.cluster_names_
+        )
+        if self.merge_tree_ is not None:
+            target.uns[keys.params] |= stored_tree(self.merge_tree_, self.merge_threshold_)
+
+
+def write_clusters(
+    adata: AnnData,
+    keys: Keys,
+    component_probs: np.ndarray,
+    cluster_of_component: Sequence[int],
+    cluster_names: Sequence[str],
+) -> None:
+    """Write clusters, their probabilities and, where they are merged ones, the components.
+
+    Parameters
+    ----------
+    adata
+        Cells, with ``uns[keys.params]["components"]``.
+    keys
+        Names of what is written.
+    component_probs
+        Responsibilities, cells × components.
+    cluster_of_component
+        Code of every component's cluster.
+    cluster_names
+        Names of the clusters.
+    """
+    run = adata.uns[keys.params]
+    components, clusters = np.asarray(run["components"]), np.asarray(cluster_names)
+    probs = summed_by_cluster(component_probs, cluster_of_component)
+    adata.obs[keys.cluster] = _most_probable(probs, clusters)
+    adata.obsm[keys.probs] = pd.DataFrame(probs, index=adata.obs_names, columns=clusters)
+    adata.obs[keys.confidence] = probs.max(1)
+    adata.obs[keys.entropy] = -xlogy(probs, probs).sum(1)
+    run["cluster_of_component"] = clusters[np.asarray(cluster_of_component)].astype(object)
+    adata.uns.pop(f"{keys.cluster}_colors", None)  # of other clusters
+    if len(clusters) < len(components):
+        adata.obs[keys.component] = _most_probable(component_probs, components)
+        adata.obsm[keys.component_probs] = pd.DataFrame(
+            component_probs, index=adata.obs_names, columns=components
+        )
+    elif keys.component in adata.obs:
+        del adata.obs[keys.component], adata.obsm[keys.component_probs]
+
+
+def stored_tree(tree: MergeTree, threshold: float | None) -> dict[str, Any]:
+    """A merge tree as ``uns`` holds it, and where it was cut."""
+    stored: dict[str, Any] = {
+        "tree": {name: getattr(tree, name) for name in ("merges", "cost", "loss", "sizes")}
+    }
+    return stored if threshold is None else stored | {"threshold": threshold}
+
+
+def _most_probable(probs: np.ndarray, names: np.ndarray) -> pd.Categorical:
+    return pd.Categorical(names[probs.argmax(1)], categories=names).remove_unused_categories()
 
 
 def _storable(params: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-import numpy as np
 from scvi.model.base import BaseMinifiedModeModelClass, RNASeqMixin, VAEMixin
-
 from torch import nn
 
 from mixvi.distributions import (
@@ -26,9 +25,9 @@ from mixvi.priors import LatentPrior
 
 from .annotation import AnnotationMixin
 from .checks import check_matrix, check_n_components, get_matrix
-from .clusters import ClusterMixin
 from .density import DensityMixin
 from .generation import GenerationMixin
+from .merging import MergingMixin
 from .options import choice
 from .training import TrainingMixin
 
@@ -36,6 +35,9 @@ __all__ = ["Conditioning", "GeneLikelihood", "MixtureModel"]
 
 GeneLikelihood = Literal["nb", "zinb", "poisson", "normal", "bernoulli"]
 Conditioning = Literal["decoder", "partial", "full"]
+
+MANY = 30  # components of "auto"; the merge tree says how many clusters they make
+MIN_CELLS = 10  # per component of "auto" on average, at least
 
 COUNT_LIKELIHOODS = ("nb", "zinb", "poisson")
 LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
@@ -48,23 +50,33 @@ LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
 
 
 class MixtureModel(
-    ClusterMixin,
-    GenerationMixin,
-    AnnotationMixin,
-    DensityMixin,
     TrainingMixin,
+    AnnotationMixin,
+    MergingMixin,
+    GenerationMixin,
+    DensityMixin,
     RNASeqMixin,
     VAEMixin,
     BaseMinifiedModeModelClass,
 ):
     """Base of the models; a subclass adds the latent prior."""
 
-    _module_cls = MixtureVAE
+    _merges: bool
 
-    def _check_sizes(self, n_components: int, gene_likelihood: GeneLikelihood) -> None:
-        """Check what the model is asked for against the data it was given."""
+    def _check_sizes(
+        self, n_components: int | Literal["auto"], gene_likelihood: GeneLikelihood
+    ) -> int:
+        """Check what the model is asked for against the data; the number of components."""
         choice("gene_likelihood", gene_likelihood, get_args(GeneLikelihood))
         labels = self._known_labels()
+        self._merges = n_components == "auto" and not labels
+        if n_components == "auto":
+            n_components = self._enough_components(len(labels))
+        if not isinstance(n_components, numbers.Integral):
+            raise TypeError(
+                f"expected n_components to be a whole number or 'auto', found {n_components!r}"
+            )
+        n_components = int(n_components)
         if n_components < max(1, len(labels)):
             raise ValueError(
                 f"expected n_components of at least {max(1, len(labels))} (one for every label), "
@@ -75,9 +87,18 @@ class MixtureModel(
             if self.minified_data_type is None:
                 self._check_matrix(gene_likelihood)
         free = range(1, n_components - len(labels) + 1)
-        self.cluster_names_ = (
+        self.component_names_ = (
             labels + [f"novel_{i}" for i in free] if labels else [str(i - 1) for i in free]
         )
+        self._unmerge()
+        return n_components
+
+    def _enough_components(self, n_labels: int) -> int:
+        """More components than clusters are expected, as far as there are cells for them."""
+        n_obs = self.summary_stats.n_cells
+        if n_labels:
+            return n_labels + max(5, n_labels)
+        return int(min(MANY, max(1, n_obs // MIN_CELLS)))
 
     def _check_matrix(self, gene_likelihood: GeneLikelihood) -> None:
         layer = self.registry_["setup_args"].get("layer")
@@ -143,12 +164,13 @@ class MixtureModel(
 
     def __repr__(self) -> str:
         prior, module = self.module.prior, self.module
-        parts = [
-            f"n_components={prior.n_components}",
-            f"n_latent={prior.n_latent}",
-            f"n_style={prior.n_style}",
-            module.gene_likelihood,
-        ]
+        parts = [f"n_components={prior.n_components}"]
+        if len(self.cluster_names_) < prior.n_components:
+            parts.append(f"{len(self.cluster_names_)} clusters")
+        parts.append(f"n_latent={prior.n_latent}")
+        if prior.n_style:
+            parts.append(f"n_style={prior.n_style}")
+        parts.append(module.gene_likelihood)
         if module.n_labels:
             parts.append(f"{module.n_labels} labels")
         if self.minified_data_type is not None:

@@ -128,7 +128,7 @@ class CGMDVAE(MixtureModel):
         adata: AnnData | None = None,
         registry: dict[str, Any] | None = None,
         *,
-        n_components: int = 30,
+        n_components: int | Literal["auto"] = "auto",
         n_latent: int = 10,
         n_style: int = 4,
         n_hidden: int = 128,
@@ -147,7 +147,7 @@ class CGMDVAE(MixtureModel):
         datamodule: Any = None,
     ):
         super().__init__(adata, registry)
-        self._check_sizes(n_components, gene_likelihood)
+        n_components = self._check_sizes(n_components, gene_likelihood)
         choice("conditioning", conditioning, get_args(Conditioning))
         choice("style_prior", style_prior, ("standard", "learned"))
         choice("norm", norm, get_args(Norm))

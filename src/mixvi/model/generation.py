@@ -59,7 +59,7 @@ class GenerationMixin(PosteriorMixin):
         """
         posterior = self._posterior(adata, indices, batch_size, dataloader)
         c, share = covariate_contexts(posterior["c"], self.device)
-        names = pd.Index(self.cluster_names_, name="component")
+        names = pd.Index(self.component_names_, name="component")
         genes = pd.Index(self._gene_names())
         if conditions is None:
             return pd.DataFrame(self._decode(c, share, library_size), index=names, columns=genes)
@@ -123,11 +123,11 @@ class GenerationMixin(PosteriorMixin):
             c = self.module.covariates.with_condition(c, self._condition_code(condition))
         components = None
         if component is not None:
-            if component not in self.cluster_names_:
+            if component not in self.component_names_:
                 raise ValueError(
-                    f"expected one of the components {self.cluster_names_}, found {component!r}"
+                    f"expected one of the components {self.component_names_}, found {component!r}"
                 )
-            code = self.cluster_names_.index(component)
+            code = self.component_names_.index(component)
             components = torch.full((n_obs,), code, device=self.device)
         if library_size is not None:
             library = torch.full_like(library, library_size)

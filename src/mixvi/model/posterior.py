@@ -25,16 +25,23 @@ class PosteriorMixin(RegistrationMixin):
 
     Attributes
     ----------
-    cluster_names_
+    component_names_
         Name of every component: the labels of the components that are tied to one, then
         ``novel_1``, …; the components' numbers where there are no labels.
+    cluster_names_
+        Name of every cluster: the components' names, or numbers by falling size where components
+        were merged.
+    cluster_of_component_
+        Position in ``cluster_names_`` of every component's cluster.
     style_use_
         Variance over the training cells of every dimension of the mean of q(w | x); a dimension
         is active above .01 :cite:p:`burda2016`. ``None`` before training.
     """
 
     module: MixtureVAE
+    component_names_: list[str]
     cluster_names_: list[str]
+    cluster_of_component_: list[int]
     style_use_: list[float] | None = None
     style_center_: list[float] | None = None
 
@@ -66,11 +73,11 @@ class PosteriorMixin(RegistrationMixin):
         parts: dict[str, list[Tensor]] = {}
         for tensors in self._loader(adata, indices, batch_size, dataloader):
             outputs = module.inference(**module._get_inference_input(tensors))
-            z, c = outputs["qz"].loc, outputs["c"]
+            qz, c = outputs["qz"], outputs["c"]
             batch = {
-                "latent": z,
-                "probs": prior.assignment(z, c).probs,
-                "novelty": -prior.log_prob(z, c),
+                "latent": qz.loc,
+                "probs": prior.responsibilities(qz, c),
+                "novelty": -prior.log_prob(qz.loc, c),
                 "c": c,
             }
             if prior.n_style and "h" in outputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 from anndata import AnnData
 from torch import nn
@@ -10,10 +10,10 @@ from torch import nn
 from mixvi.distributions import Components
 from mixvi.distributions.components import Covariance
 from mixvi.distributions.hidden import Norm
-from mixvi.priors import GaussianMixture, LatentPrior, StandardPrior, repulsion as repulsion_form
+from mixvi.priors import GaussianMixture, LatentPrior, StandardPrior
+from mixvi.priors import repulsion as repulsion_form
 
 from .base import GeneLikelihood, MixtureModel
-from .options import choice
 
 __all__ = ["RMVE"]
 
@@ -30,7 +30,7 @@ class RMVE(MixtureModel):
         adata: AnnData | None = None,
         registry: dict[str, Any] | None = None,
         *,
-        n_components: int = 30,
+        n_components: int | Literal["auto"] = "auto",
         n_latent: int = 10,
         n_hidden: int = 128,
         n_layers: int = 1,
@@ -47,7 +47,7 @@ class RMVE(MixtureModel):
         datamodule: Any = None,
     ):
         super().__init__(adata, registry)
-        self._check_sizes(n_components, gene_likelihood)
+        n_components = self._check_sizes(n_components, gene_likelihood)
         covariates = self._covariates()
         classifier = None
         if assignment == "network":

@@ -9,15 +9,17 @@ from scvi.model.base import UnsupervisedTrainingMixin
 
 from mixvi.train import KeepBest, MixturePlan, Schedule, StartComponents, default_epochs
 
+from .merging import MergingMixin
 from .style import StyleMixin
 
 __all__ = ["TrainingMixin"]
 
 
-class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin):
+class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
     """scvi-tools' training with this family's phases."""
 
     _training_plan_cls = MixturePlan
+    _merges: bool
 
     def train(
         self,
@@ -116,4 +118,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin):
             callbacks=callbacks,
             **kwargs,
         )
-        self._measure_style_use(None if datamodule is None else datamodule.train_dataloader())
+        loader = None if datamodule is None else datamodule.train_dataloader()
+        self._measure_style_use(loader)
+        if self._merges:
+            self.merge_components(dataloader=loader)

@@ -94,9 +94,7 @@ class GaussianMixture(MixturePrior):
         self._follow_(q, qz.loc[:, None], qz.scale[:, None])
         return terms
 
-    def conditional_divergence(
-        self, qz: Normal, q: Float[Tensor, "cells K"]
-    ) -> dict[str, Tensor]:
+    def conditional_divergence(self, qz: Normal, q: Float[Tensor, "cells K"]) -> dict[str, Tensor]:
         """The same terms for a recognition q(y | x) q(z | x, y).
 
         Parameters

@@ -4,14 +4,14 @@ p(μ, σ²) ∝ h(μ, σ²) Π_k p(μ_k, σ²_k) with 0 < h ≤ 1 that falls whe
 same. Every form is a function of a measure of separation of two components, and none has
 parameters to learn:
 
-============ ============================================ ==================================
-form         separation of k and l                        what it sees
-============ ============================================ ==================================
-`mmd`        MMD²(P_k, P_l), Gaussian kernel              means and variances
-`means`      ‖μ_k − μ_l‖ in pooled standard deviations    means
-`hellinger`  1 − ∫ √(P_k P_l)                             means and variances
-`dpp`        1 − ∫ √(P_k P_l), all pairs at once          means and variances
-============ ============================================ ==================================
+=============  ===========================================  ====================
+form           separation of k and l                        what it moves
+=============  ===========================================  ====================
+``mmd``        MMD²(P_k, P_l), Gaussian kernel              means and variances
+``means``      ‖μ_k − μ_l‖ in pooled standard deviations    means
+``hellinger``  1 − ∫ √(P_k P_l)                             means and variances
+``dpp``        the same, of all components at once          means and variances
+=============  ===========================================  ====================
 
 A prior counts once per data set: beside n cells log h is felt only with a weight of the order of n.
 """
@@ -38,7 +38,7 @@ __all__ = [
     "repulsion",
 ]
 
-EPSILON = 1e-6  # separation at which a pair of equal components counts: log h and its slope are finite
+EPSILON = 1e-6  # what two equal components are apart, so that log h and its slope are finite
 JITTER = 1e-4  # the same for a determinant, well above float32's error in an eigenvalue
 
 
@@ -87,15 +87,15 @@ class PairwiseRepulsion(Repulsion):
 
     .. math:: \log h = \frac1K \sum_{k<l} \log \frac{D_{kl} + \varepsilon}{g_0 + D_{kl}}
 
-    with the separation D of the form and ε = 10⁻⁶: Equation 2.3's geometric form of
-    :cite:t:`xie2020`, g(D) = D/(g₀ + D). A pair at D = g₀ costs log 2; the pull of a pair falls as
-    g₀/(D(g₀ + D)).
+    with the separation D of the form and ε = 10⁻⁶: the prior of :cite:t:`xie2020` that is a product
+    over pairs, with g(D) = D/(g₀ + D). A pair at D = g₀ is (log 2)/K short of 0, and its slope in
+    log D is g₀/(g₀ + D).
 
     Parameters
     ----------
     offset
-        g₀ > 0. Small: only pairs that all but coincide are pushed. Large: all pairs are, and the
-        push is that of Σ log D.
+        g₀ > 0. Small: only pairs that all but coincide are pushed. Large: every pair is, as by
+        log D itself.
     """
 
     def __init__(self, offset: float):
@@ -123,7 +123,7 @@ class MMDRepulsion(PairwiseRepulsion):
     r"""Maximum mean discrepancy :cite:p:`gretton2012`, k(z, z') = exp(−‖z − z'‖²/2s²).
 
     .. math:: D_{kl} = \mathrm{MMD}^2(P_k, P_l) = e_{kk} + e_{ll} - 2 e_{kl}, \quad
-              s^2 = D \cdot \mathrm{mean}\,\sigma^2
+              s^2 = \dim(z) \cdot \mathrm{mean}\,\sigma^2
 
     with e of :func:`kernel_means`. The sum of π_kπ_l D_kl over pairs is the dependence (HSIC) of
     state and component. The same in every unit of z: the bandwidth is a unit, and no gradient
@@ -152,7 +152,8 @@ class MMDRepulsion(PairwiseRepulsion):
 class MeansRepulsion(PairwiseRepulsion):
     r"""Distance of the means, the repulsion of :cite:t:`xie2020`.
 
-    .. math:: D_{kl} = \sqrt{\textstyle\sum_j (\mu_{kj} - \mu_{lj})^2 / \bar\sigma^2_j + \varepsilon}
+    .. math:: D_{kl} = \sqrt{\textstyle\sum_j (\mu_{kj} - \mu_{lj})^2 / \bar\sigma^2_j
+              + \varepsilon}
 
     with σ̄² the variance within components, averaged over them: a unit, through which no gradient
     passes, so this form moves means alone. The same after any change of the axes' scales. Its

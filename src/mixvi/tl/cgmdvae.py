@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from anndata import AnnData
 
-from mixvi._keys import Keys
 from mixvi.model import CGMDVAE
-from mixvi.model.checks import check_matrix, get_matrix
 
-from .seeding import seeded
+from .fit import fit
 
 __all__ = ["cgmdvae"]
 
 
 def cgmdvae(
     adata: AnnData,
-    n_components: int = 30,
+    n_components: int | Literal["auto"] = "auto",
     *,
     layer: str | None = None,
     batch_key: str | None = None,
@@ -47,7 +45,8 @@ def cgmdvae(
     adata
         Cells × genes with raw counts in ``X`` or a layer.
     n_components
-        Number of clusters.
+        Number of clusters, or ``"auto"``: 30 components, merged into as many clusters as stand
+        apart (:meth:`mixvi.model.CGMDVAE.merge_components`).
     layer, batch_key, condition_key, labels_key, unlabeled_category, size_factor_key, \
 categorical_covariate_keys, continuous_covariate_keys
         See :meth:`mixvi.model.CGMDVAE.setup_anndata`.
@@ -70,8 +69,10 @@ categorical_covariate_keys, continuous_covariate_keys
     Returns
     -------
     ``None``, or the copy. Written are ``obsm["X_{key}"]`` (latent means), ``obsm["X_{key}_w"]``
-    (style means), ``obs["{key}"]`` (clusters), ``obsm["{key}_probs"]`` (responsibilities),
-    ``obs["{key}_confidence"]``, ``obs["{key}_novelty"]`` and ``uns["{key}"]``.
+    (style means), ``obs["{key}"]`` (clusters), ``obsm["{key}_probs"]`` (their probabilities),
+    ``obs["{key}_confidence"]``, ``obs["{key}_entropy"]``, ``obs["{key}_novelty"]``,
+    ``uns["{key}"]`` and, where clusters are merged components, ``obs["{key}_component"]`` and
+    ``obsm["{key}_component_probs"]``.
 
     Raises
     ------
@@ -80,64 +81,25 @@ categorical_covariate_keys, continuous_covariate_keys
     ValueError
         If the counts are not counts, or a cell or gene has none.
     """
-    genes = _mask(adata, mask_var)
-    setup: dict[str, Any] = {
-        "layer": layer,
-        "batch_key": batch_key,
-        "condition_key": condition_key,
-        "labels_key": labels_key,
-        "unlabeled_category": unlabeled_category,
-        "size_factor_key": size_factor_key,
-        "categorical_covariate_keys": categorical_covariate_keys,
-        "continuous_covariate_keys": continuous_covariate_keys,
-    }
-    trained_on = adata[:, genes].copy() if not adata.isbacked else adata[:, genes].to_memory()
-    with seeded(rng):
-        CGMDVAE.setup_anndata(trained_on, **setup)
-        model = CGMDVAE(trained_on, n_components=n_components, **(model_kwargs or {}))
-        _check_genes(model)
-        model.train(**(train_kwargs or {}))
-        model.annotate(key_added=key_added)
-    if save is not None:
-        model.save(str(save))
-    target = adata.copy() if copy else adata
-    keys = Keys(key_added)
-    for name in (keys.latent, keys.style, keys.probs):
-        if name in trained_on.obsm:
-            target.obsm[name] = trained_on.obsm[name]
-    for name in (keys.cluster, keys.confidence, keys.novelty):
-        target.obs[name] = trained_on.obs[name]
-    target.uns[keys.params] = trained_on.uns[keys.params]
-    return target if copy else None
-
-
-def _check_genes(model: CGMDVAE) -> None:
-    """A gene without a count says nothing and would only slow training down."""
-    if model.module.likelihood.is_count:
-        layer = model.registry["setup_args"]["layer"]
-        check_matrix(
-            get_matrix(model.adata, layer),
-            counts=True,
-            obs_names=model.adata.obs_names,
-            var_names=model.adata.var_names,
-            what=layer or "X",
-            empty_genes=True,
-        )
-
-
-def _mask(adata: AnnData, mask_var: str | bool | None) -> np.ndarray:
-    """The genes to train on."""
-    if mask_var is None:
-        mask_var = "highly_variable" if "highly_variable" in adata.var else False
-    if mask_var is False:
-        return np.ones(adata.n_vars, dtype=bool)
-    if mask_var not in adata.var:
-        raise KeyError(
-            f"expected a boolean column {mask_var!r} in adata.var, found "
-            f"{', '.join(map(repr, adata.var.columns)) or 'none'}; pass mask_var=False to use "
-            "all genes"
-        )
-    genes = adata.var[mask_var].to_numpy(dtype=bool)
-    if not genes.any():
-        raise ValueError(f"expected genes with adata.var[{mask_var!r}], found none; check the mask")
-    return genes
+    return fit(
+        CGMDVAE,
+        adata,
+        n_components,
+        setup={
+            "layer": layer,
+            "batch_key": batch_key,
+            "condition_key": condition_key,
+            "labels_key": labels_key,
+            "unlabeled_category": unlabeled_category,
+            "size_factor_key": size_factor_key,
+            "categorical_covariate_keys": categorical_covariate_keys,
+            "continuous_covariate_keys": continuous_covariate_keys,
+        },
+        mask_var=mask_var,
+        key_added=key_added,
+        model_kwargs=model_kwargs,
+        train_kwargs=train_kwargs,
+        save=save,
+        rng=rng,
+        copy=copy,
+    )

@@ -1,0 +1,96 @@
+"""Set up, train and annotate: what the one-call functions share."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any, Literal
+
+import numpy as np
+from anndata import AnnData
+
+from mixvi._keys import Keys
+from mixvi.model.base import MixtureModel
+from mixvi.model.checks import check_matrix, get_matrix
+
+from .seeding import seeded
+
+__all__ = ["fit"]
+
+
+def fit(
+    model_cls: type[MixtureModel],
+    adata: AnnData,
+    n_components: int | Literal["auto"],
+    *,
+    setup: dict[str, Any],
+    mask_var: str | bool | None,
+    key_added: str,
+    model_kwargs: dict[str, Any] | None,
+    train_kwargs: dict[str, Any] | None,
+    save: str | PathLike[str] | None,
+    rng: int | np.random.Generator | None,
+    copy: bool,
+) -> AnnData | None:
+    """Train a model on some of the genes of ``adata`` and write what it says.
+
+    Parameters
+    ----------
+    model_cls
+        The model.
+    setup
+        For its ``setup_anndata``.
+    adata, n_components, mask_var, key_added, model_kwargs, train_kwargs, save, rng, copy
+        As in :func:`mixvi.tl.cgmdvae`.
+    """
+    genes = _mask(adata, mask_var)
+    trained_on = adata[:, genes].copy() if not adata.isbacked else adata[:, genes].to_memory()
+    with seeded(rng):
+        model_cls.setup_anndata(trained_on, **setup)
+        model: Any = model_cls(trained_on, n_components=n_components, **(model_kwargs or {}))
+        _check_genes(model)
+        model.train(**(train_kwargs or {}))
+        model.annotate(key_added=key_added)
+    if save is not None:
+        model.save(str(save))
+    target = adata.copy() if copy else adata
+    keys = Keys(key_added)
+    for slot in ("obs", "obsm", "uns"):
+        written, there = getattr(trained_on, slot), getattr(target, slot)
+        for name in keys.of(slot):
+            if name in written:
+                there[name] = written[name]
+            elif name in there:  # of an earlier run
+                del there[name]
+    return target if copy else None
+
+
+def _check_genes(model: MixtureModel) -> None:
+    """A gene without a count says nothing and would only slow training down."""
+    if model.module.likelihood.is_count:
+        layer = model.registry["setup_args"]["layer"]
+        check_matrix(
+            get_matrix(model.adata, layer),
+            counts=True,
+            obs_names=model.adata.obs_names,
+            var_names=model.adata.var_names,
+            what=layer or "X",
+            empty_genes=True,
+        )
+
+
+def _mask(adata: AnnData, mask_var: str | bool | None) -> np.ndarray:
+    """The genes to train on."""
+    if mask_var is None:
+        mask_var = "highly_variable" if "highly_variable" in adata.var else False
+    if mask_var is False:
+        return np.ones(adata.n_vars, dtype=bool)
+    if mask_var not in adata.var:
+        raise KeyError(
+            f"expected a boolean column {mask_var!r} in adata.var, found "
+            f"{', '.join(map(repr, adata.var.columns)) or 'none'}; pass mask_var=False to use "
+            "all genes"
+        )
+    genes = adata.var[mask_var].to_numpy(dtype=bool)
+    if not genes.any():
+        raise ValueError(f"expected genes with adata.var[{mask_var!r}], found none; check the mask")
+    return genes
