@@ -1,7 +1,6 @@
 """Plots: what they return, the colors they take, and what they say when a key is missing."""
 
 import anndata as ad
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -13,15 +12,8 @@ from matplotlib.figure import Figure
 
 from mixvi.pl import contingency, umap_panels
 
-mpl.use("Agg")
 CLUSTERS = [0, 0, 0, 1, 1, 2, 2, 2]
 LABELS = ["T", "T", "B", "NK", "NK", "B", "B", None]
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
