@@ -11,18 +11,36 @@ from .dirichlet import (
 )
 from .dirichlet_mixture import DirichletMixture
 from .merging import kernel_means, merge_components
+from .repulsion import (
+    DPPRepulsion,
+    HellingerRepulsion,
+    MeansRepulsion,
+    MMDRepulsion,
+    PairwiseRepulsion,
+    Repulsion,
+    bhattacharyya,
+    repulsion,
+)
 from .standard import StandardPrior
 
 __all__ = [
     "CollapsedDirichlet",
+    "DPPRepulsion",
     "DirichletMixture",
     "GlobalDirichlet",
+    "HellingerRepulsion",
     "LatentPrior",
+    "MMDRepulsion",
+    "MeansRepulsion",
     "MixtureWeights",
     "NetworkDirichlet",
+    "PairwiseRepulsion",
+    "Repulsion",
     "StandardPrior",
     "UniformWeights",
+    "bhattacharyya",
     "collapsed_penalty",
     "kernel_means",
     "merge_components",
+    "repulsion",
 ]
