@@ -10,6 +10,7 @@ from .dirichlet import (
     collapsed_penalty,
 )
 from .dirichlet_mixture import DirichletMixture
+from .hsic import hsic
 from .merging import kernel_means, merge_components
 from .repulsion import (
     DPPRepulsion,
@@ -40,6 +41,7 @@ __all__ = [
     "UniformWeights",
     "bhattacharyya",
     "collapsed_penalty",
+    "hsic",
     "kernel_means",
     "merge_components",
     "repulsion",
