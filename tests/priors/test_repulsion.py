@@ -257,6 +257,26 @@ def test_push_on_the_means_ends_far_apart(name):
     assert 0 <= far < (1e-2 if name == "means" else 1e-30) * near
 
 
+@pytest.mark.parametrize(
+    ("name", "pushes", "limit"),
+    [
+        ("mmd", [9.95, 0.866, 0.308, 0.069, 0.0062], -0.14),
+        ("means", [4.54, 0.250, 0.083, 0.025, 0.0069], 0.0),
+        ("hellinger", [9.94, 0.639, 0.150, 0.018, 0.0001], -0.11),
+        ("dpp", [9.25, 0.879, 0.291, 0.019, 0.0000], 0.0),
+    ],
+)
+def test_numbers_of_the_documentation(name, pushes, limit):
+    rule, ones = repulsion(name), torch.ones(2, 10, dtype=torch.float64)
+    for distance, expected in zip([0.1, 1.0, 2.0, 4.0, 8.0], pushes, strict=True):
+        loc = torch.zeros(2, 10, dtype=torch.float64)
+        loc[1, 0] = distance
+        (push,) = torch.autograd.grad(rule(loc.requires_grad_(), ones), loc)
+        assert push[1, 0].item() == pytest.approx(expected, rel=0.03, abs=6e-5)
+    far = 1e4 * torch.arange(2, dtype=torch.float64)[:, None].expand(2, 10)
+    assert rule(far, ones).item() == pytest.approx(limit, abs=6e-3)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_ascent_parts_components_that_all_but_coincide(name):
     loc, variance = components(3, 2, spread=1e-2)
