@@ -11,26 +11,44 @@ from .dirichlet import (
 )
 from .dirichlet_mixture import DirichletMixture
 from .gaussian_mixture import GaussianMixture
-from .merging import MergeTree, kernel_means, merge_tree
+from .hsic import hsic
+from .merging import MergeTree, kernel_means, merge_components, merge_tree
 from .mixture import MixturePrior
-from .repulsion import Repulsion, repulsion
+from .repulsion import (
+    DPPRepulsion,
+    HellingerRepulsion,
+    MeansRepulsion,
+    MMDRepulsion,
+    PairwiseRepulsion,
+    Repulsion,
+    bhattacharyya,
+    repulsion,
+)
 from .standard import StandardPrior
 
 __all__ = [
     "CollapsedDirichlet",
+    "DPPRepulsion",
     "DirichletMixture",
     "GaussianMixture",
     "GlobalDirichlet",
+    "HellingerRepulsion",
     "LatentPrior",
+    "MMDRepulsion",
+    "MeansRepulsion",
     "MergeTree",
     "MixturePrior",
     "MixtureWeights",
     "NetworkDirichlet",
+    "PairwiseRepulsion",
     "Repulsion",
     "StandardPrior",
     "UniformWeights",
+    "bhattacharyya",
     "collapsed_penalty",
+    "hsic",
     "kernel_means",
+    "merge_components",
     "merge_tree",
     "repulsion",
 ]

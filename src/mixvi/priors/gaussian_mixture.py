@@ -15,6 +15,7 @@ from .repulsion import Repulsion
 __all__ = ["GaussianMixture"]
 
 MIN_WEIGHT = 1e-6  # of a component that no cell is left in, so that log π stays finite
+MAX_OFFSET = 3.0  # standard deviations that the repulsion moves a component at most
 MIN_VARIANCE = 0.0025  # about the lower end of what the components allow
 
 
@@ -34,11 +35,11 @@ class GaussianMixture(MixturePrior):
     are followed over the mini-batches, each component by its own running number of cells n_k,
 
     .. math:: \mu_k \leftarrow \mu_k + \eta\, \frac{\sum_n q_{nk} (m_{nk} - \mu_k)}{n_k}
-              + \lambda\, \frac{\sigma_k^2}{\pi_k}\, \frac{\partial \log h}{\partial \mu_k}
 
     and not by the gradient, which is proportional to the number of cells, so that small clusters
-    would lag behind. The last term is the repulsion: with it the update is a fixed-point step to
-    the maximum of −kl_z + λ log h.
+    would lag behind. Repulsion moves the maximum of −kl_z + λ log h off the mean of the cells, by
+    (σ²_k/π_k) λ ∂ log h/∂μ_k; this offset is followed with the same η (undamped it would swing from
+    side to side where components are close) and is at most 3 standard deviations.
 
     Parameters
     ----------
@@ -56,6 +57,7 @@ class GaussianMixture(MixturePrior):
     counts: Tensor
     first: Tensor
     second: Tensor
+    push: Tensor
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class GaussianMixture(MixturePrior):
         self.register_buffer("counts", torch.ones(self.n_components))
         self.register_buffer("first", components.loc.detach().clone())
         self.register_buffer("second", torch.ones(shape))
+        self.register_buffer("push", torch.zeros(shape))
 
     def divergence(
         self,
@@ -127,6 +130,7 @@ class GaussianMixture(MixturePrior):
         super().initialize_(z, weights, c)
         p = self.components()
         self.counts.copy_(self.weights())
+        self.push.zero_()
         self.first.copy_(self.counts[:, None] * p.loc)
         self.second.copy_(self.counts[:, None] * (p.loc.square() + p.scale.square()))
 
@@ -158,7 +162,8 @@ class GaussianMixture(MixturePrior):
         mean = self.first / share
         variance = (self.second / share - mean.square()).clamp(min=MIN_VARIANCE)
         if self.repulsion is not None:
-            mean = mean + self._push(self.repulsion, share)
+            self.push.lerp_(self._force(self.repulsion, share), USAGE_STEP)
+            mean = mean + self.push
         # without cells there are no moments, and a component stays where it is
         gone = self.counts[:, None] <= MIN_WEIGHT
         p = self.components()
@@ -167,9 +172,11 @@ class GaussianMixture(MixturePrior):
         self.components.set_moments_(self.counts, mean, variance)
 
     @torch.enable_grad()
-    def _push(self, repulsion: Repulsion, share: Tensor) -> Tensor:
-        """λ σ²/π ∂ log h/∂μ: where the repulsion balances the pull of a component's own cells."""
+    def _force(self, repulsion: Repulsion, share: Tensor) -> Tensor:
+        """λ σ²/π ∂ log h/∂μ: how far off its own cells the repulsion holds a component."""
         at = self.components.loc.detach().clone().requires_grad_()
-        variance = self.components().scale.square().detach()
-        (force,) = torch.autograd.grad(repulsion(at, variance), at)
-        return self.strength * variance / share * force
+        scale = self.components().scale.detach()
+        (slope,) = torch.autograd.grad(repulsion(at, scale.square()), at)
+        offset = self.strength * scale / share * slope  # in standard deviations
+        length = offset.norm(dim=-1, keepdim=True).clamp(min=MAX_OFFSET)
+        return scale * offset * (MAX_OFFSET / length)

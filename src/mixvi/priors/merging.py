@@ -24,7 +24,9 @@ ROUNDING = 1e-12  # components closer than this, in total, are the same
 
 
 def kernel_means(
-    loc: Float[Tensor, "M D"], variance: Float[Tensor, "M D"], bandwidth: float
+    loc: Float[Tensor, "M D"],
+    variance: Float[Tensor, "M D"],
+    bandwidth: float | Float[Tensor, ""],
 ) -> Float[Tensor, "M M"]:
     r"""E k(z, z') for z ~ N(μ_k, σ²_k), z' ~ N(μ_l, σ²_l), k(z, z') = exp(−‖z − z'‖²/2s²).
 
