@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mixvi import datasets
-from mixvi.model import CGMDVAE
+from mixvi.model import CGMDVAE, RMVE
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,24 @@ SPECS = {
         {"batch_key": "batch", "labels_key": "labels", "unlabeled_category": "unknown"},
         {"dirichlet": "global", "n_style": 0, "n_components": 4},
     ),
+    "CGMDVAE-auto": Spec(CGMDVAE, {"batch_key": "batch"}, {"n_components": "auto"}),
+    "RMVE": Spec(RMVE, {"batch_key": "batch", "condition_key": "condition"}),
+    "RMVE-labels": Spec(
+        RMVE,
+        {"batch_key": "batch", "labels_key": "labels", "unlabeled_category": "unknown"},
+        {"assignment": "network", "covariance": "diag", "n_components": 4, "repulsion": "mmd"},
+    ),
+    "RMVE-draft": Spec(
+        RMVE,
+        {"batch_key": "batch", "condition_key": "condition"},
+        {
+            "encoder": "y_conditional",
+            "covariance": "unit",
+            "repulsion": "hellinger",
+            "conditioning": "partial",
+        },
+    ),
+    "VAE": Spec(RMVE, {"batch_key": "batch"}, {"n_components": 1, "covariance": "unit"}),
 }
 
 QUICK = {"max_epochs": 4, "accelerator": "cpu", "enable_progress_bar": False, "batch_size": 64}

@@ -149,7 +149,7 @@ class Components(nn.Module):
         loc: Float[Tensor, "K D"],
         variance: Float[Tensor, "K D"],
     ) -> None:
-        """Set μ and, as far as they are free, σ²: averages over what components or dimensions share.
+        """Set μ and, as far as it is free, σ²: averaged over what components or axes share.
 
         Parameters
         ----------

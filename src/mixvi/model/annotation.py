@@ -73,8 +73,8 @@ class AnnotationMixin(MergingMixin):
         write_clusters(
             target, keys, posterior["probs"], self.cluster_of_component_, self.cluster_names_
         )
-        if self.merge_tree_ is not None:
-            target.uns[keys.params] |= stored_tree(self.merge_tree_, self.merge_threshold_)
+        if self.merge_tree is not None:
+            target.uns[keys.params] |= stored_tree(self.merge_tree, self.merge_threshold_)
 
 
 def write_clusters(

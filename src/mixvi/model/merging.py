@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mixvi.priors import MergeTree, merge_tree
+from mixvi import priors
+from mixvi.priors import MergeTree
 
 from .clusters import ClusterMixin
 
@@ -28,7 +29,7 @@ def tree_of(weights: Any, means: Any, scales: Any) -> MergeTree:
     """
     share = torch.as_tensor(np.asarray(weights, dtype=float)).clamp(min=MIN_SHARE)
     scale = torch.as_tensor(np.asarray(scales, dtype=float))
-    return merge_tree(share, torch.as_tensor(np.asarray(means, dtype=float)), scale.square())
+    return priors.merge_tree(share, torch.as_tensor(np.asarray(means, dtype=float)), scale.square())
 
 
 def cut_tree(
@@ -69,7 +70,7 @@ class MergingMixin(ClusterMixin):
 
     Attributes
     ----------
-    merge_tree_
+    merge_tree
         The order in which components would be merged, ``None`` before :meth:`merge_components`.
     merge_threshold_
         Where the tree was cut, a cost between the last merge made and the first not made.
@@ -79,7 +80,7 @@ class MergingMixin(ClusterMixin):
     merge_arrays_: dict[str, list] | None = None
 
     @property
-    def merge_tree_(self) -> MergeTree | None:
+    def merge_tree(self) -> MergeTree | None:
         """The merge tree."""
         if self.merge_arrays_ is None:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from anndata import AnnData
 from torch import nn
@@ -11,16 +11,100 @@ from mixvi.distributions import Components
 from mixvi.distributions.components import Covariance
 from mixvi.distributions.hidden import Norm
 from mixvi.priors import GaussianMixture, LatentPrior, StandardPrior
-from mixvi.priors import repulsion as repulsion_form
+from mixvi.priors import repulsion as repulsion_by_name
 
 from .base import GeneLikelihood, MixtureModel
+from .options import choice
 
 __all__ = ["RMVE"]
 
-RepulsionName = Literal["mmd", "means", "hellinger", "dpp"]
+RepulsionForm = Literal["mmd", "means", "hellinger", "dpp"]
 
 
 class RMVE(MixtureModel):
+    r"""Repulsive mixture variational embedding :cite:p:`solari`.
+
+    A variational autoencoder whose latent space is a mixture of normals that can be kept apart:
+
+    .. math::
+
+       y \sim \mathrm{Cat}(\pi), \; z \sim N(\mu_y, \sigma_y^2), \; x \sim p(x|z,c), \quad
+       p(\mu, \sigma) \propto h(\mu, \sigma)^\lambda
+
+    y is the cluster, summed out; the components follow the moments of their cells, and h is a
+    repulsive prior. Without repulsion it is VaDE :cite:p:`jiang2017`; with one unit component a
+    plain VAE, conditional if there are covariates; without hidden layers and with a normal
+    likelihood a linear one. :doc:`/user_guide/family` has them all.
+
+    Parameters
+    ----------
+    adata
+        Cells registered with :meth:`setup_anndata`.
+    registry
+        Registry of a data module, for a model without ``adata``.
+    n_components
+        Number of clusters K, or ``"auto"``: 30 components (fewer below 300 cells), which are
+        merged into clusters after training (:meth:`merge_components`).
+    n_latent
+        Dimensions of z.
+    n_hidden, n_layers
+        Width and depth of encoder and decoder; 0 layers make both linear.
+    dropout_rate
+        Share of the encoder's hidden units dropped in training.
+    input_dropout
+        Share of a cell's genes hidden from the encoder in training. Higher: a coarser latent
+        space that rests on many genes.
+    norm
+        Normalization of hidden layers: ``"batch"`` as in scVI, ``"layer"``, ``"none"``.
+    gene_likelihood
+        ``"nb"``, ``"zinb"``, ``"poisson"`` for raw counts; ``"normal"`` for real data,
+        ``"bernoulli"`` for data in [0, 1].
+    encoder
+        ``"shared"``: one q(z | x), components compete for it. ``"y_conditional"``: a q(z | x, y)
+        for every component and q(y | x) from the encoder, as in the draft; K decoder passes per
+        training step, and components compete less.
+    covariance
+        ``"tied"``: the components share one set of variances, so that none wins cells by being
+        wide. ``"diag"``: every component has its own; ``"spherical"``: one number each;
+        ``"unit"``: σ² = 1, as in the draft.
+    assignment
+        q(y | x) by ``"bayes"``' rule from the components (exact), or learned by a ``"network"``.
+        Not used with ``encoder="y_conditional"``, which always learns it.
+    repulsion
+        What keeps components apart: ``"mmd"``, ``"means"``, ``"hellinger"``, ``"dpp"``
+        (:mod:`mixvi.priors.repulsion`) or ``None``.
+    repulsion_strength
+        λ in nats per cell. Larger: components further apart, sharper assignments. Below about 1/n
+        for n cells it is a proper prior, and does nothing.
+    conditioning
+        Which arrows see the covariates. ``"decoder"``: p(x | z, c) alone, so a cluster is the same
+        state in every batch. ``"partial"``: the encoder too.
+    label_weight
+        α, the weight of −log q(y | x) at the label beside the ELBO, if labels are registered.
+    datamodule
+        Not used; scvi-tools passes it when loading.
+
+    Attributes
+    ----------
+    component_names_, cluster_names_, cluster_of_component_
+        As in :class:`CGMDVAE`.
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown, there are more components than cells or fewer than labels, or the
+        data do not suit ``gene_likelihood``.
+
+    Examples
+    --------
+    >>> import mixvi
+    >>> adata = mixvi.datasets.pbmc()
+    >>> mixvi.model.RMVE.setup_anndata(adata)
+    >>> model = mixvi.model.RMVE(adata, n_components=10)
+    >>> model.train()  # doctest: +SKIP
+    >>> model.annotate()  # doctest: +SKIP
+    """
+
     _name: ClassVar[str] = "rmve"
     _LATENT_QZM_KEY = "rmve_latent_qzm"
     _LATENT_QZV_KEY = "rmve_latent_qzv"
@@ -38,9 +122,10 @@ class RMVE(MixtureModel):
         input_dropout: float = 0.2,
         norm: Norm = "batch",
         gene_likelihood: GeneLikelihood = "nb",
+        encoder: Literal["shared", "y_conditional"] = "shared",
         covariance: Covariance = "tied",
         assignment: Literal["bayes", "network"] = "bayes",
-        repulsion: RepulsionName | None = None,
+        repulsion: RepulsionForm | None = None,
         repulsion_strength: float = 1.0,
         conditioning: Literal["decoder", "partial"] = "decoder",
         label_weight: float = 1.0,
@@ -48,25 +133,33 @@ class RMVE(MixtureModel):
     ):
         super().__init__(adata, registry)
         n_components = self._check_sizes(n_components, gene_likelihood)
-        covariates = self._covariates()
-        classifier = None
-        if assignment == "network":
-            classifier = nn.Sequential(
-                nn.Linear(n_latent, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_components)
-            )
+        choice("encoder", encoder, ("shared", "y_conditional"))
+        choice("covariance", covariance, get_args(Covariance))
+        choice("assignment", assignment, ("bayes", "network"))
+        choice("repulsion", repulsion, (*get_args(RepulsionForm), None))
+        choice("conditioning", conditioning, ("decoder", "partial"))
+        choice("norm", norm, get_args(Norm))
+        if repulsion_strength < 0:
+            raise ValueError(f"expected repulsion_strength ≥ 0, found {repulsion_strength}")
         prior: LatentPrior
         if n_components == 1 and covariance == "unit":
             prior = StandardPrior(n_latent)
         else:
             prior = GaussianMixture(
                 Components(n_components, n_latent, covariance=covariance),
-                classifier=classifier,
-                repulsion=None if repulsion is None else repulsion_form(repulsion),
+                classifier=(
+                    nn.Sequential(
+                        nn.Linear(n_latent, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_components)
+                    )
+                    if assignment == "network" and encoder == "shared"
+                    else None
+                ),
+                repulsion=None if repulsion is None else repulsion_by_name(repulsion),
                 strength=repulsion_strength,
             )
         self.module = self._build_module(
             prior,
-            covariates,
+            self._covariates(),
             n_hidden=n_hidden,
             n_layers=n_layers,
             dropout_rate=dropout_rate,
@@ -75,6 +168,7 @@ class RMVE(MixtureModel):
             gene_likelihood=gene_likelihood,
             conditioning=conditioning,
             label_weight=label_weight,
+            y_conditional=encoder == "y_conditional" and isinstance(prior, GaussianMixture),
         )
         self._module_kwargs: dict[str, Any] = {}
         self._model_summary_string = repr(self)

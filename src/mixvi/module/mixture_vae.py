@@ -15,7 +15,7 @@ from torch.distributions import Normal
 from torch.nn import functional
 
 from mixvi._compat import MODULE_KEYS
-from mixvi.distributions import GaussianArrow, HiddenLayers, Likelihood
+from mixvi.distributions import HiddenLayers, Likelihood
 from mixvi.distributions.sparse import map_nonzeros, row_sums
 from mixvi.priors import LatentPrior, StandardPrior
 
@@ -38,7 +38,7 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
     encoder
         x (and c where ``encode_covariates``) → hidden layer h.
     z_posterior
-        h → q(z | x).
+        h → q(z | x), for example a :class:`~mixvi.distributions.GaussianArrow`.
     decoder
         (z, c) → hidden layer.
     likelihood
@@ -62,7 +62,7 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
     def __init__(
         self,
         encoder: HiddenLayers,
-        z_posterior: GaussianArrow,
+        z_posterior: nn.Module,
         decoder: HiddenLayers,
         likelihood: Likelihood,
         prior: LatentPrior,

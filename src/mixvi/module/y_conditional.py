@@ -48,8 +48,10 @@ class YConditionalArrow(nn.Module):
 class YConditionalVAE(MixtureVAE):
     r"""MixtureVAE with q(z, y | x) = q(y | x) q(z | x, y) (equations 3 and 5 of the RMVE draft).
 
-    .. math:: \mathrm{loss} = \sum_k q(y{=}k|x) \bigl\{ -\log p(x|z_k, c)
-              + \mathrm{KL}(q(z|x,y{=}k) \,\|\, p(z|y{=}k)) \bigr\} + \mathrm{KL}(q(y|x) \,\|\, p(y))
+    .. math::
+
+       \sum_k q(y{=}k|x) \bigl\{ -\log p(x|z_k, c) + \mathrm{KL}(q(z|x,y{=}k) \,\|\, p(z|y{=}k))
+       \bigr\} + \mathrm{KL}(q(y|x) \,\|\, p(y))
 
     with z_k ~ q(z | x, y = k): K passes of the decoder for every training step. Components may
     each pull their own copy of a cell toward them, so they compete less for it than with one

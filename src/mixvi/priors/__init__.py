@@ -12,7 +12,7 @@ from .dirichlet import (
 from .dirichlet_mixture import DirichletMixture
 from .gaussian_mixture import GaussianMixture
 from .hsic import hsic
-from .merging import MergeTree, kernel_means, merge_components, merge_tree
+from .merging import MergeTree, kernel_means, merge_tree
 from .mixture import MixturePrior
 from .repulsion import (
     DPPRepulsion,
@@ -48,7 +48,6 @@ __all__ = [
     "collapsed_penalty",
     "hsic",
     "kernel_means",
-    "merge_components",
     "merge_tree",
     "repulsion",
 ]

@@ -74,5 +74,5 @@ def merge_components(
     probs = target.obsm[name].to_numpy()
     target.uns[keys.params] = {**run, **stored_tree(tree, cut)}
     names = [str(i) for i in range(clusters.max() + 1)]
-    write_clusters(target, keys, probs, clusters, names)
+    write_clusters(target, keys, probs, clusters.tolist(), names)
     return target if copy else None
