@@ -35,6 +35,13 @@ app = typer.Typer(
 )
 
 
+class Method(StrEnum):
+    """Model that clusters."""
+
+    cgmdvae = "cgmdvae"
+    rmve = "rmve"
+
+
 class Likelihood(StrEnum):
     """Distribution of a gene in a cell."""
 
@@ -81,7 +88,10 @@ def cluster(
     path: Annotated[Path, typer.Argument(metavar="IN.h5ad", help="Cells × genes, raw counts.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The annotated .h5ad to write.")],
     layer: Annotated[str | None, typer.Option(help="Layer with the counts.  [default: X]")] = None,
-    n_components: Annotated[int, typer.Option(min=1, help="Number of clusters.")] = 30,
+    method: Annotated[Method, typer.Option(help="Model that clusters.")] = Method.cgmdvae,
+    n_components: Annotated[
+        str, typer.Option(metavar="K", help="Number of clusters, or auto: as many as stand apart.")
+    ] = "auto",
     batch_key: Annotated[str | None, _column("Batch to correct for, e.g. donor.")] = None,
     condition_key: Annotated[str | None, _column("Condition, e.g. treatment.")] = None,
     labels_key: Annotated[
@@ -123,7 +133,9 @@ def cluster(
     drop_empty: Annotated[
         bool, typer.Option("--drop-empty", help="First drop cells and genes without counts.")
     ] = False,
-    key_added: Annotated[str, typer.Option(help="Prefix of everything written.")] = "cgmdvae",
+    key_added: Annotated[
+        str | None, typer.Option(help="Prefix of everything written.  [default: the method]")
+    ] = None,
     model_dir: Annotated[Path | None, typer.Option(help="Also save the model here.")] = None,
     force: Annotated[
         bool, typer.Option("--force", "--overwrite", help="Replace existing outputs.")
@@ -134,12 +146,14 @@ def cluster(
 ) -> None:
     """Cluster the cells of an .h5ad file.
 
-    Writes clusters (`obs["cgmdvae"]`), their probabilities, confidence, novelty and the latent
-    space (`obsm["X_cgmdvae"]`) next to everything that was in the file.
+    Writes clusters (`obs["cgmdvae"]`), their probabilities, confidence, entropy, novelty and the
+    latent space (`obsm["X_cgmdvae"]`) next to everything that was in the file.
 
     Example: `mixvi cluster cells.h5ad -o clustered.h5ad --layer counts --batch-key donor`
     """
     start = perf_counter()
+    key = key_added or str(method)
+    n_clusters = _number_or_auto(n_components)
     for target in filter(None, (output, model_dir)):
         if target.exists() and not force:
             refuse(f"expected a new output, found {str(target)!r}; pass --force to replace it")
@@ -166,7 +180,8 @@ def cluster(
             )
         except ValueError as error:
             refuse(f"{error}, or pass --drop-empty" if " empty " in str(error) else error)
-        check_n_components(n_components, adata.n_obs)
+        if n_clusters != "auto":
+            check_n_components(n_clusters, adata.n_obs)
     with ExitStack() as outputs:
         try:  # before training, not after
             h5ad = outputs.enter_context(replacing(output))
@@ -189,9 +204,10 @@ def cluster(
                 genes = adata.var_names[trained]
                 check_matrix(matrix[:, trained], counts=counts, var_names=genes, **names)
         train_kwargs = {"max_epochs": max_epochs, "batch_size": batch_size}
-        tl.cgmdvae(
+        fit = {Method.cgmdvae: tl.cgmdvae, Method.rmve: tl.rmve}[method]
+        fit(
             adata,
-            n_components,
+            n_clusters,
             layer=layer,
             batch_key=batch_key,
             condition_key=condition_key,
@@ -201,7 +217,7 @@ def cluster(
             continuous_covariate_keys=continuous_covariate_key or None,
             size_factor_key=size_factor_key,
             mask_var=mask_var,
-            key_added=key_added,
+            key_added=key,
             model_kwargs=_given({"n_latent": n_latent, "gene_likelihood": str(gene_likelihood)}),
             train_kwargs=_given(train_kwargs)
             | {"accelerator": str(accelerator), "enable_progress_bar": not quiet},
@@ -211,9 +227,9 @@ def cluster(
         with refusing(OSError):
             adata.write_h5ad(h5ad, compression="gzip", compression_opts=1)
     if score_against is not None:
-        _print_scores(metrics.clustering_scores(adata.obs[score_against], adata.obs[key_added]))
+        _print_scores(metrics.clustering_scores(adata.obs[score_against], adata.obs[key]))
     if not quiet:
-        _print_clusters(adata, Keys(key_added))
+        _print_clusters(adata, Keys(key))
         for written in filter(None, (output, model_dir)):
             typer.echo(f"wrote {written}")
         typer.echo(f"{perf_counter() - start:.0f} seconds")
@@ -259,6 +275,18 @@ def demo(
 
 def _given(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _number_or_auto(text: str) -> Any:
+    if text == "auto":
+        return text
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        refuse(f"expected --n-components to be a number of at least 1 or auto, found {text!r}")
+    return number
 
 
 def _check_accelerator(accelerator: Accelerator) -> None:

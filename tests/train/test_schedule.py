@@ -21,8 +21,8 @@ def test_small_data_get_enough_steps():
 
 
 def test_weight_is_a_ramp_over_a_share_of_the_run():
-    schedule = Schedule.from_fractions(50, pretrain=0.6, warmup=0.3)
-    assert schedule.pretrain_epochs == 30
+    schedule = Schedule.from_fractions(50, pretrain=0.6, overcluster=0.2, warmup=0.3)
+    assert (schedule.pretrain_epochs, schedule.joint_from) == (30, 40)
     weights = [schedule.kl_weight(step, 10) for step in range(500)]
     assert weights[0] == 0
     assert weights[75] == pytest.approx(0.5)
@@ -30,20 +30,23 @@ def test_weight_is_a_ramp_over_a_share_of_the_run():
 
 
 def test_no_warmup_is_full_weight_at_once():
-    assert Schedule.from_fractions(5, 0, 0).kl_weight(0, 10) == 1
+    assert Schedule.from_fractions(5, 0, 0, 0).kl_weight(0, 10) == 1
 
 
 def test_joint_training_always_gets_an_epoch():
-    assert Schedule.from_fractions(1, 0.99, 0).pretrain_epochs == 0
-    assert Schedule.from_fractions(2, 0.99, 0).pretrain_epochs == 1
+    assert Schedule.from_fractions(1, 0.99, 0, 0).joint_from == 0
+    assert Schedule.from_fractions(2, 0.99, 0, 0).joint_from == 1
+    assert Schedule.from_fractions(2, 0.5, 0.49, 0).joint_from == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0, 0.5, 0.5), "max_epochs of at least 1, found 0"),
-        ((5, 1.0, 0.5), "pretrain_fraction"),
-        ((5, 0.5, 1.5), "warmup_fraction"),
+        ((0, 0.5, 0, 0.5), "max_epochs of at least 1, found 0"),
+        ((5, 1.0, 0, 0.5), "pretrain_fraction"),
+        ((5, 0.5, -0.1, 0.5), "overcluster_fraction"),
+        ((5, 0.5, 0.6, 0.5), "left to train jointly"),
+        ((5, 0.5, 0, 1.5), "warmup_fraction"),
     ],
 )
 def test_shares_out_of_range(arguments, message):

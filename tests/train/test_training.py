@@ -25,25 +25,28 @@ class Watch(Callback):
     """Writes down what the phases are made of."""
 
     def __init__(self):
-        self.pretraining, self.locs = [], []
+        self.pretraining, self.n_pretraining, self.locs = [], [], []
 
     def on_train_epoch_end(self, trainer, pl_module):
         self.pretraining.append(pl_module.module.pretraining)
+        self.n_pretraining.append(pl_module.module.pretraining_prior.n_components)
         self.locs.append(pl_module.module.prior.components.loc.detach().clone())
 
 
 def test_components_wait_and_start_from_the_latent_space(model):
     watch = Watch()
     before = model.module.prior.components.loc.detach().clone()
-    model.train(10, pretrain_fraction=0.6, early_stopping=False, callbacks=[watch], **QUICK)
+    phases = {"pretrain_fraction": 0.3, "overcluster_fraction": 0.3}
+    model.train(10, **phases, early_stopping=False, callbacks=[watch], **QUICK)
     assert watch.pretraining == [True] * 6 + [False] * 4
+    assert watch.n_pretraining == [1] * 3 + [30] * 3 + [1] * 4
     torch.testing.assert_close(watch.locs[5], before)
     assert (watch.locs[6] - before).abs().max() > 0.1
     assert not model.module.pretraining
 
 
 def test_terms_by_phase(model):
-    model.train(10, pretrain_fraction=0.5, **QUICK)
+    model.train(10, pretrain_fraction=0.5, overcluster_fraction=0, **QUICK)
     history = model.history
     assert len(history["kl_z_train"]) == 10
     assert list(history["kl_y_train"].index) == [5, 6, 7, 8, 9]
@@ -67,6 +70,7 @@ def test_best_weights_are_really_restored(model):
     model.train(
         8,
         pretrain_fraction=0.25,
+        overcluster_fraction=0.0,
         warmup_fraction=0.0,
         callbacks=[Spoil(6), keep],
         early_stopping_patience=100,
@@ -84,6 +88,7 @@ def test_stops_early(model):
     model.train(
         200,
         pretrain_fraction=0.02,
+        overcluster_fraction=0.0,
         warmup_fraction=0.0,
         early_stopping_patience=2,
         plan_kwargs={"lr": 0.02},

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from scvi.utils import unsupported_if_adata_minified
+from torch.distributions import Normal
 
 from mixvi import priors
 from mixvi.priors import MergeTree
+from mixvi.priors.base import normal_points
 
 from .clusters import ClusterMixin
 
 __all__ = ["AUTO_THRESHOLD", "MergingMixin", "cut_tree", "tree_of"]
 
-AUTO_THRESHOLD = 0.15
+AUTO_THRESHOLD = 0.12
 MIN_SHARE = 1e-9  # of a component that no cell is in: it must still have a place in the tree
 
 
@@ -44,7 +48,7 @@ def cut_tree(
     n_clusters
         Number of clusters.
     threshold
-        Or the cost of the merge that is not made any more; .15 if neither is given.
+        Or the cost of the merge that is not made any more; .12 if neither is given.
 
     Raises
     ------
@@ -106,7 +110,7 @@ class MergingMixin(ClusterMixin):
         n_clusters
             Number of clusters.
         threshold
-            Stop before the first merge that costs this share of the components' HSIC; .15 by
+            Stop before the first merge that costs this share of the components' HSIC; .12 by
             default, chosen on simulated cells and the embedded PBMC. Larger: fewer clusters.
         dataloader
             Cells whose shares weigh the components, for a model without an AnnData.
@@ -136,6 +140,62 @@ class MergingMixin(ClusterMixin):
         self.cluster_names_ = [str(i) for i in range(clusters.max() + 1)]
         return tree
 
+    @unsupported_if_adata_minified
+    def suggest_n_components(self, *, threshold: float = AUTO_THRESHOLD) -> pd.DataFrame:
+        r"""What every number of clusters would cost, from one for every component down to one.
+
+        No model is trained again: the merge tree is cut everywhere. With K clusters of weight
+        Π_j, each a normal with its components' moments, the held-out ELBO changes by what the
+        prior says,
+
+        .. math:: \mathrm{ELBO}_K = \mathrm{ELBO} + E_{q(z|x)} \log \frac{\sum_{j \le K} \Pi_j
+                  N(z|M_j, S_j)}{\sum_k \pi_k N(z|\mu_k, \sigma_k^2)}.
+
+        Where it stops to grow with K, further clusters describe cells that were not trained on no
+        better. :func:`mixvi.pl.suggested_components` draws the table.
+
+        Parameters
+        ----------
+        threshold
+            Cost of the merge that is not made any more, which is the suggestion.
+
+        Returns
+        -------
+        One row per ``n_clusters``: ``elbo`` (nats per cell, over validation cells, or training
+        cells where there are none), ``merge_cost`` (of the merge into one cluster fewer, a share
+        of the components' HSIC), ``smallest`` (share of the smallest cluster);
+        ``attrs["suggested"]`` is the number at the threshold.
+
+        Raises
+        ------
+        ValueError
+            If ``adata`` is minified: the ELBO needs the expression.
+        """
+        table = self.get_components(indices=self.train_indices)
+        weights, loc = table.weights.to_numpy(), table.means.to_numpy()
+        second = loc**2 + table.scales.to_numpy() ** 2
+        tree = tree_of(table.weights, table.means, table.scales)
+        held_out = self.validation_indices
+        held_out = self.train_indices if held_out is None or not len(held_out) else held_out
+        elbo = float(self.get_elbo(indices=held_out))
+        mean, variance = self.get_latent_representation(indices=held_out, return_dist=True)
+        qz = Normal(torch.as_tensor(mean), torch.as_tensor(variance).sqrt())
+        heights = np.append(tree.linkage()[:, 2][::-1], np.nan)
+        rows, log_p = {}, {}
+        for n_clusters in range(1, len(weights) + 1):
+            member = tree.cut(n_clusters) == np.arange(n_clusters)[:, None]
+            mass = member @ weights
+            share = member * weights / np.maximum(mass, MIN_SHARE)[:, None]
+            m = share @ loc
+            log_p[n_clusters] = _mean_log_prob(qz, mass, m, share @ second - m**2)
+            rows[n_clusters] = {"merge_cost": heights[n_clusters - 2], "smallest": mass.min()}
+        rows[1]["merge_cost"] = np.nan
+        frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("n_clusters")
+        last = log_p[len(weights)]
+        frame.insert(0, "elbo", [elbo + log_p[k] - last for k in frame.index])
+        frame.attrs["suggested"] = tree.n_clusters(threshold)
+        return frame
+
     def _unmerge(self) -> None:
         self.cluster_names_ = list(self.component_names_)
         self.cluster_of_component_ = list(range(len(self.component_names_)))
@@ -143,3 +203,16 @@ class MergingMixin(ClusterMixin):
 
     def _training_cells(self, dataloader: Any) -> Sequence[int] | None:
         return None if dataloader is not None else self.train_indices
+
+
+def _mean_log_prob(qz: Normal, weights: np.ndarray, loc: np.ndarray, variance: np.ndarray) -> float:
+    """Mean over cells of E_q(z|x) log Σ_k π_k N(z | μ_k, σ²_k)."""
+    dtype = qz.loc.dtype
+    p = Normal(torch.as_tensor(loc, dtype=dtype), torch.as_tensor(variance, dtype=dtype).sqrt())
+    log_weights = torch.as_tensor(np.maximum(weights, MIN_SHARE), dtype=dtype).log()
+    total = 0.0
+    points = normal_points(qz.loc.shape[-1])
+    for point in points:
+        z = qz.loc + qz.scale * point
+        total += (log_weights + p.log_prob(z[:, None]).sum(-1)).logsumexp(-1).mean().item()
+    return total / len(points)

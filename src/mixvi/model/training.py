@@ -7,7 +7,14 @@ from typing import Any
 
 from scvi.model.base import UnsupervisedTrainingMixin
 
-from mixvi.train import KeepBest, MixturePlan, Schedule, StartComponents, default_epochs
+from mixvi.train import (
+    GuardComponents,
+    KeepBest,
+    MixturePlan,
+    Schedule,
+    StartComponents,
+    default_epochs,
+)
 
 from .merging import MergingMixin
 from .style import StyleMixin
@@ -32,6 +39,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
         batch_size: int = 128,
         early_stopping: bool = True,
         pretrain_fraction: float = 0.6,
+        overcluster_fraction: float = 0.24,
         warmup_fraction: float = 0.3,
         plan_kwargs: dict[str, Any] | None = None,
         callbacks: Sequence[Any] = (),
@@ -40,9 +48,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
     ) -> None:
         """Train the model; with a GPU if there is one.
 
-        First under N(0, I), then the components are started from the latent space by a normal
-        mixture (:func:`mixvi.train.fit_start`) and everything trains jointly. Training a trained
-        model again goes on jointly.
+        First under N(0, I); then under 30 components or more, if fewer are wanted, that are merged
+        to their number (:func:`mixvi.train.overcluster`); from there the model's own components
+        start and everything trains jointly. Training a trained model again goes on jointly.
 
         Parameters
         ----------
@@ -60,8 +68,12 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
             least), and put the weights with the best held-out ELBO back at the end. Without
             held-out cells there is nothing to stop by: then the last weights are kept.
         pretrain_fraction
-            Share of the run before the components are started. Too little: they start in noise;
-            longer than needed does not help.
+            Share of the run under N(0, I). Too little: components start in noise; longer than
+            needed does not help.
+        overcluster_fraction
+            Share of the run under too many components. 0 starts from a normal mixture in the latent
+            space of the first phase (:func:`mixvi.train.fit_start`); so do models with
+            ``n_components="auto"``, whose many components are their own.
         warmup_fraction
             Share of the run over which the weight of the divergences grows from 0 to 1.
         plan_kwargs
@@ -92,16 +104,21 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
                 )
             max_epochs = default_epochs(n_obs, batch_size)
         if self.is_trained:
-            pretrain_fraction = warmup_fraction = 0.0
-        schedule = Schedule.from_fractions(max_epochs, pretrain_fraction, warmup_fraction)
-        joint_from = schedule.pretrain_epochs
+            pretrain_fraction = overcluster_fraction = warmup_fraction = 0.0
+        if self._merges or self.module.prior.n_components == 1:
+            overcluster_fraction = 0.0
+        schedule = Schedule.from_fractions(
+            max_epochs, pretrain_fraction, overcluster_fraction, warmup_fraction
+        )
+        joint_from = schedule.joint_from
         callbacks = list(callbacks)
         if not self.is_trained:
-            callbacks.append(StartComponents(joint_from))
+            callbacks.append(StartComponents(joint_from, schedule.pretrain_epochs))
         if early_stopping:
             callbacks.append(KeepBest(from_epoch=max(joint_from, round(schedule.warmup_epochs))))
             kwargs.setdefault("early_stopping_warmup_epochs", joint_from)
             kwargs.setdefault("early_stopping_patience", max(10, round(0.1 * max_epochs)))
+        callbacks.append(GuardComponents())  # after the best weights are back
         kwargs.setdefault("log_every_n_steps", 1)  # the plan logs by epoch; short runs are fine
         if datamodule is not None:
             kwargs["datamodule"] = datamodule

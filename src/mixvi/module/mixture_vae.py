@@ -59,6 +59,8 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
         α, the weight of −log q(y | z) at the label of a labeled cell.
     """
 
+    pretraining_prior: LatentPrior
+
     def __init__(
         self,
         encoder: HiddenLayers,
@@ -78,8 +80,8 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
         super().__init__()
         self.encoder, self.z_posterior = encoder, z_posterior
         self.decoder, self.likelihood = decoder, likelihood
-        self.prior, self.pretraining_prior = prior, StandardPrior(prior.n_latent)
-        self.pretraining = False
+        self.prior = prior
+        self.pretraining, self.pretraining_prior = False, StandardPrior(prior.n_latent)
         self.covariates = covariates
         self.encode_covariates = encode_covariates
         self.use_size_factor = use_size_factor

@@ -9,7 +9,19 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Categorical, Normal
 
-__all__ = ["LatentPrior"]
+__all__ = ["LatentPrior", "normal_points"]
+
+
+def normal_points(n_latent: int, n_points: int = 32) -> Float[Tensor, "S D"]:
+    """Points that stand for N(0, I): a scrambled Sobol sequence, the same in every call.
+
+    Parameters
+    ----------
+    n_latent, n_points
+        D and S.
+    """
+    engine = torch.quasirandom.SobolEngine(n_latent, scramble=True, seed=0)
+    return Normal(0.0, 1.0).icdf(engine.draw(n_points).clamp(1e-6, 1 - 1e-6))
 
 
 class LatentPrior(nn.Module):
@@ -72,10 +84,7 @@ class LatentPrior(nn.Module):
         The mean over ``n_points`` points of a Sobol sequence brought to q(z | x), the same in every
         call, so that nothing jitters.
         """
-        n_latent = qz.loc.shape[-1]
-        engine = torch.quasirandom.SobolEngine(n_latent, scramble=True, seed=0)
-        uniform = engine.draw(n_points).clamp(1e-6, 1 - 1e-6).to(qz.loc)
-        points = Normal(0.0, 1.0).icdf(uniform)[:, None]
+        points = normal_points(qz.loc.shape[-1], n_points).to(qz.loc)[:, None]
         return self.assignment(qz.loc + qz.scale * points, c).probs.mean(0)
 
     @abstractmethod

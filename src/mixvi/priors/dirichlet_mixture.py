@@ -9,7 +9,7 @@ from torch.distributions import Normal, kl_divergence
 
 from mixvi.distributions import Components, GaussianArrow
 
-from .dirichlet import MixtureWeights
+from .dirichlet import GlobalDirichlet, MixtureWeights
 from .mixture import MixturePrior, one_hot_where_known
 
 __all__ = ["DirichletMixture"]
@@ -57,6 +57,7 @@ class DirichletMixture(MixturePrior):
         super().__init__(components, classifier=classifier)
         self.n_style = 0 if style_posterior is None else style_posterior.loc.out_features
         self.mixture_weights = mixture_weights
+        self.prunes = isinstance(mixture_weights, GlobalDirichlet)
         self.style_posterior = style_posterior
         self.style_prior = style_prior
         self.conditioned = conditioned

@@ -38,9 +38,12 @@ class MixturePrior(LatentPrior):
     usage
         Running share of the cells in every component, followed over the mini-batches of
         training: π_k ← (1 − ρ) π_k + ρ · mean q_k with ρ = .02.
+    prunes
+        Whether components are meant to lose their cells.
     """
 
     usage: Tensor
+    prunes: bool = False
 
     def __init__(self, components: Components, *, classifier: nn.Module | None = None):
         super().__init__()

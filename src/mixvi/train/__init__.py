@@ -1,11 +1,13 @@
 """How the models are trained: phases, optimizer step, start of the components, best weights."""
 
 from .best import KeepBest
+from .guard import GuardComponents
 from .plan import MixturePlan
 from .schedule import Schedule, default_epochs
 from .start import StartComponents, fit_start, start_components
 
 __all__ = [
+    "GuardComponents",
     "KeepBest",
     "MixturePlan",
     "Schedule",

@@ -30,9 +30,9 @@ def default_epochs(n_obs: int, batch_size: int) -> int:
 class Schedule:
     """The phases of a run.
 
-    Under N(0, I) first, until the latent space has taken shape; then the components are started
-    from it and everything trains jointly. A mixture that is trained from scratch leaves most of
-    its components unused.
+    Under N(0, I) first, until the latent space has taken shape; then under more components than
+    wanted, which are merged to start the components from; then everything trains jointly. A
+    mixture that is trained from scratch leaves most of its components unused.
 
     Parameters
     ----------
@@ -40,24 +40,29 @@ class Schedule:
         Length of the run.
     pretrain_epochs
         Epochs under N(0, I); 0 trains jointly from the first step.
+    joint_from
+        First epoch of the joint training. In between the mixture is too fine.
     warmup_epochs
         Epochs over which the weight of the divergences grows from 0 to 1.
     """
 
     max_epochs: int
     pretrain_epochs: int
+    joint_from: int
     warmup_epochs: float
 
     @classmethod
-    def from_fractions(cls, max_epochs: int, pretrain: float, warmup: float) -> Schedule:
+    def from_fractions(
+        cls, max_epochs: int, pretrain: float, overcluster: float, warmup: float
+    ) -> Schedule:
         """Make a schedule from shares of the run.
 
         Parameters
         ----------
         max_epochs
             Length of the run.
-        pretrain
-            Share of the run under N(0, I), in [0, 1).
+        pretrain, overcluster
+            Shares of the run under N(0, I) and under too many components; together in [0, 1).
         warmup
             Share of the run over which the divergences' weight grows, in [0, 1].
 
@@ -68,12 +73,19 @@ class Schedule:
         """
         if max_epochs < 1:
             raise ValueError(f"expected max_epochs of at least 1, found {max_epochs}")
-        if not 0 <= pretrain < 1:
-            raise ValueError(f"expected pretrain_fraction in [0, 1), found {pretrain}")
+        for name, share in (("pretrain", pretrain), ("overcluster", overcluster)):
+            if not 0 <= share < 1:
+                raise ValueError(f"expected {name}_fraction in [0, 1), found {share}")
+        if not pretrain + overcluster < 1:
+            raise ValueError(
+                "expected pretrain_fraction + overcluster_fraction below 1, found "
+                f"{pretrain} + {overcluster}; something must be left to train jointly"
+            )
         if not 0 <= warmup <= 1:
             raise ValueError(f"expected warmup_fraction in [0, 1], found {warmup}")
         pretrain_epochs = min(round(pretrain * max_epochs), max_epochs - 1)
-        return cls(max_epochs, pretrain_epochs, warmup * max_epochs)
+        joint_from = min(round((pretrain + overcluster) * max_epochs), max_epochs - 1)
+        return cls(max_epochs, pretrain_epochs, joint_from, warmup * max_epochs)
 
     def kl_weight(self, step: int, steps_per_epoch: int) -> float:
         """β at an optimizer step: a ramp from 0 to 1, then 1."""

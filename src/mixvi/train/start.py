@@ -4,35 +4,70 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
+from sklearn import mixture
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 from torch.nn import functional
 
+from mixvi.distributions import Components
 from mixvi.module import MixtureVAE
-from mixvi.priors import merge_tree
+from mixvi.priors import GaussianMixture, LatentPrior, StandardPrior, merge_tree
+from mixvi.priors.mixture import one_hot_where_known
 
-__all__ = ["StartComponents", "fit_start", "start_components"]
+__all__ = ["StartComponents", "fit_start", "overcluster", "start_components"]
 
 MIN_FINE = 30  # k-means clusters before merging, or twice the number wanted
 MIN_CELLS = 5  # cells per such cluster on average, at least
 RIDGE = 1e-3  # added to the start's covariance
 
 
-@torch.inference_mode()
-def start_components(
-    module: MixtureVAE, batches: Iterable[dict[str, Tensor]], *, n_cells: int = 50_000
-) -> None:
-    """Put the components where the latent means cluster.
+@dataclass(frozen=True)
+class Latent:
+    """What the encoder says about some training cells: means of q(z | x), h, c and known labels."""
 
-    A normal mixture is fitted to the means of q(z | x) (:func:`fit_start`). With labels the first
-    components start at the labeled cells' means and the mixture places the others.
+    z: Tensor
+    h: Tensor
+    c: Tensor
+    labels: Tensor | None
+
+
+@torch.inference_mode()
+def encode(
+    module: MixtureVAE, batches: Iterable[dict[str, Tensor]], n_cells: int = 50_000
+) -> Latent:
+    """Encode mini-batches in random order until there are enough cells."""
+    training = module.training
+    module.eval()
+    parts: dict[str, list[Tensor]] = {"z": [], "h": [], "c": [], "labels": []}
+    for tensors in batches:
+        outputs = module.inference(**module._get_inference_input(tensors))
+        parts["z"].append(outputs["qz"].loc)
+        parts["h"].append(outputs["h"])
+        parts["c"].append(outputs["c"])
+        known = module.known_labels(tensors)
+        if known is not None:
+            parts["labels"].append(known.to(outputs["c"].device))
+        if sum(map(len, parts["z"])) >= n_cells:
+            break
+    module.train(training)
+    with torch.inference_mode(False):  # the module may take gradients on its way from here
+        joined = {name: torch.cat(p).clone() if p else None for name, p in parts.items()}
+    return Latent(**joined)  # type: ignore[arg-type]
+
+
+def start_components(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -> None:
+    """Put the components where the cells cluster in the latent space.
+
+    Clusters are those of :func:`fit_start`, or, after :func:`overcluster`, its components merged
+    to their number by :func:`mixvi.priors.merge_tree`. With labels the first components start at
+    the labeled cells and the clusters place the others.
 
     Parameters
     ----------
@@ -40,42 +75,57 @@ def start_components(
         The pre-trained module; its prior is changed in place.
     batches
         Mini-batches of training cells in random order.
-    n_cells
-        As many cells are used at most.
     """
-    training = module.training
-    module.eval()
-    z, h, c, labels = [], [], [], []
-    for tensors in batches:
-        outputs = module.inference(**module._get_inference_input(tensors))
-        z.append(outputs["qz"].loc)
-        h.append(outputs["h"])
-        c.append(outputs["c"])
-        known = module.known_labels(tensors)
-        if known is not None:
-            labels.append(known.to(z[-1].device))
-        if sum(map(len, z)) >= n_cells:
-            break
-    module.train(training)
-    latent = torch.cat(z)
-    weights = _assign(latent, module, torch.cat(labels) if labels else None)
-    # leaving inference mode's tensors behind: the module may take gradients on its way
-    with torch.inference_mode(False):
-        parts = latent, torch.cat(h), weights, torch.cat(c)
-        module.initialize_(*(part.clone() for part in parts))
-
-
-def _assign(z: Tensor, module: MixtureVAE, labels: Tensor | None) -> Tensor:
-    """Responsibilities of the components for every cell."""
+    latent = encode(module, batches)
     n_components, n_tied = module.prior.n_components, module.n_labels
-    weights = z.new_zeros(len(z), n_components)
+    weights = latent.z.new_zeros(len(latent.z), n_components)
     if n_components > n_tied:
-        free = fit_start(z.cpu().numpy(), n_components - n_tied)
-        weights[:, n_tied : n_tied + free.shape[1]] = torch.as_tensor(free).to(z)
-    if labels is not None:
-        known = functional.one_hot(labels.clamp(min=0), n_components).to(z)
-        weights = torch.where((labels >= 0)[:, None], known, weights)
-    return weights
+        free = _clusters(module.pretraining_prior, latent, n_components - n_tied)
+        weights[:, n_tied : n_tied + free.shape[1]] = free
+    if latent.labels is not None:
+        weights = one_hot_where_known(weights, latent.labels)
+    module.initialize_(latent.z, latent.h, weights, latent.c)
+
+
+def _clusters(prior: LatentPrior, latent: Latent, n_clusters: int) -> Tensor:
+    """Responsibilities of a number of clusters."""
+    if not isinstance(prior, GaussianMixture):
+        return torch.as_tensor(fit_start(latent.z.cpu().numpy(), n_clusters)).to(latent.z)
+    with torch.no_grad():
+        q = prior.assignment(latent.z, latent.c).probs
+        p = prior.components()
+        variance = p.scale.square().expand_as(p.loc)
+        share = q.mean(0).clamp(min=1e-9)
+        tree = merge_tree(share.cpu(), p.loc.cpu(), variance.cpu())
+        clusters = torch.as_tensor(tree.cut(n_clusters), device=q.device)
+        return q @ functional.one_hot(clusters).to(q)
+
+
+def overcluster(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -> None:
+    """Go on pre-training under a mixture of more components than there will be clusters.
+
+    30 or twice as many as the module's own, with one shared set of variances. They pull the latent
+    space into small pieces; which pieces belong together is easier to see afterwards than where
+    to cut a cloud before.
+
+    Parameters
+    ----------
+    module
+        The module; its pre-training prior is replaced.
+    batches
+        Mini-batches of training cells in random order.
+    """
+    latent = encode(module, batches)
+    n_fine = _n_fine(module.prior.n_components, len(latent.z))
+    prior = GaussianMixture(Components(n_fine, module.n_latent, covariance="tied"))
+    prior = prior.to(latent.z.device).train(module.training)
+    weights = torch.as_tensor(fit_start(latent.z.cpu().numpy(), n_fine)).to(latent.z)
+    prior.initialize_(latent.z, weights, latent.c)
+    module.pretraining_prior = prior
+
+
+def _n_fine(n_clusters: int, n_cells: int) -> int:
+    return min(max(MIN_FINE, 2 * n_clusters), max(n_clusters, n_cells // MIN_CELLS))
 
 
 def fit_start(z: np.ndarray, n_clusters: int) -> np.ndarray:
@@ -102,11 +152,11 @@ def fit_start(z: np.ndarray, n_clusters: int) -> np.ndarray:
     n_clusters = min(n_clusters, len(z))
     if n_clusters < 2:
         return np.ones((len(z), 1))
-    n_fine = min(max(MIN_FINE, 2 * n_clusters), max(n_clusters, len(z) // MIN_CELLS))
+    n_fine = _n_fine(n_clusters, len(z))
     coarse = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(z)
     fine = KMeans(n_fine, n_init=10, random_state=seed).fit_predict(z)
-    mixtures = [_fit_mixture(z, start) for start in (coarse, _merge(z, fine, n_clusters))]
-    return max(mixtures, key=lambda mixture: mixture.lower_bound_).predict_proba(z)
+    fits = [_fit_mixture(z, start) for start in (coarse, _merge(z, fine, n_clusters))]
+    return max(fits, key=lambda fit: fit.lower_bound_).predict_proba(z)
 
 
 def _moments(z: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -127,12 +177,12 @@ def _merge(z: np.ndarray, fine: np.ndarray, n_clusters: int) -> np.ndarray:
     return tree.cut(n_clusters)[np.unique(fine, return_inverse=True)[1]]
 
 
-def _fit_mixture(z: np.ndarray, clusters: np.ndarray) -> GaussianMixture:
+def _fit_mixture(z: np.ndarray, clusters: np.ndarray) -> mixture.GaussianMixture:
     """EM from a partition."""
     counts, means, _ = _moments(z, clusters)
     residuals = z - means[np.unique(clusters, return_inverse=True)[1]]
     covariance = residuals.T @ residuals / len(z) + RIDGE * np.eye(z.shape[1])
-    mixture = GaussianMixture(
+    model = mixture.GaussianMixture(
         len(counts),
         covariance_type="tied",
         reg_covar=RIDGE,
@@ -143,36 +193,45 @@ def _fit_mixture(z: np.ndarray, clusters: np.ndarray) -> GaussianMixture:
     )
     with warnings.catch_warnings():  # near the optimum is near enough to start from
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return mixture.fit(z)
+        return model.fit(z)
 
 
 class StartComponents(Callback):
-    """Train under N(0, I) up to an epoch, then start the components and train jointly.
+    """Train under N(0, I), then under too many components, then start the components.
 
     Parameters
     ----------
     epoch
         First epoch of the joint training; 0 starts from the untrained encoder.
+    overcluster_epoch
+        First epoch under :func:`overcluster`; ``epoch`` or later leaves this phase out.
     """
 
-    def __init__(self, epoch: int):
-        self.epoch = epoch
+    def __init__(self, epoch: int, overcluster_epoch: int):
+        self.epoch, self.overcluster_epoch = epoch, overcluster_epoch
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Swap the standard prior in."""
         pl_module.module.pretraining = True
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Start the components when their time has come."""
+        """Start what has its time come."""
+        loader: Any = trainer.train_dataloader
         if trainer.current_epoch == self.epoch:
-            loader: Any = trainer.train_dataloader
             start_components(pl_module.module, loader)
-            pl_module.module.pretraining = False
+            self._end(pl_module.module)
+        elif trainer.current_epoch == self.overcluster_epoch < self.epoch:
+            overcluster(pl_module.module, loader)
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Leave the module with its own prior, however the run ended."""
-        pl_module.module.pretraining = False
+        self._end(pl_module.module)
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         """Leave the module with its own prior, however the run ended."""
-        pl_module.module.pretraining = False
+        self._end(pl_module.module)
+
+    @staticmethod
+    def _end(module: MixtureVAE) -> None:
+        module.pretraining = False
+        module.pretraining_prior = StandardPrior(module.n_latent)
