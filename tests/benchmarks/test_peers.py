@@ -76,6 +76,7 @@ def test_scvi_default_epochs_follow_the_number_of_cells():
     assert peers.default_epochs(40_000) == 200
 
 
+@pytest.mark.filterwarnings("ignore:The number of training batches")
 def test_drvi_runs(adata):
     pytest.importorskip("drvi")
     found = peers.drvi(adata, 0, max_epochs=1)
