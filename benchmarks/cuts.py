@@ -1,4 +1,4 @@
-"""From an embedding to clusters: k-means and Leiden, with and without the true number."""
+"""From an embedding to clusters: k-means, a Gaussian mixture, Leiden with and without K."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,20 @@ import anndata as ad
 import numpy as np
 import scanpy as sc
 from sklearn.cluster import KMeans
+from sklearn.mixture import GaussianMixture
+
+GMM = {"covariance_type": "full", "reg_covar": 1e-3, "n_init": 10}
 
 
 def kmeans(z: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     """k-means with ten starts. ``z`` is ``(n_cells, n_latent)``, the result ``(n_cells,)``."""
     return KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(z)
+
+
+def gmm(z: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
+    """Gaussian mixture, each component with its full covariance; ten starts from k-means."""
+    model = GaussianMixture(n_clusters, **GMM, max_iter=200, random_state=seed)
+    return model.fit_predict(z)
 
 
 def neighbor_graph(z: np.ndarray, seed: int) -> ad.AnnData:

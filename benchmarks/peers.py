@@ -8,6 +8,10 @@ import numpy as np
 import scanpy as sc
 import scvi
 
+from benchmarks.data import covariates
+
+DRVI_EPOCHS = 50
+
 
 @dataclass(frozen=True)
 class Embedding:
@@ -21,11 +25,17 @@ class Embedding:
         The settings that were used.
     clusters
         The method's own clusters ``(n_cells,)``, or ``None`` if it makes none.
+    confidence
+        The method's probability of the cluster that it chose ``(n_cells,)``, if it states one.
+    n_components
+        Components of the method's mixture, with cells or not, if it has one.
     """
 
     z: np.ndarray
     parameters: dict[str, Any] = field(default_factory=dict)
     clusters: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+    n_components: int | None = None
 
 
 def pca(adata: ad.AnnData, seed: int, *, scaled: bool) -> Embedding:
@@ -72,20 +82,25 @@ def scvi_latent(adata: ad.AnnData, seed: int, max_epochs: int | None = None) -> 
     epochs = default_epochs(adata.n_obs) if max_epochs is None else max_epochs
     warmup = min(400, max(epochs // 2, 1))
     scvi.settings.seed = seed
-    cells = ad.AnnData(X=adata.X.copy(), var=adata.var.copy())
-    scvi.model.SCVI.setup_anndata(cells)
+    cells = counts(adata)
+    scvi.model.SCVI.setup_anndata(cells, **as_scvi_keys(cells))
     model = scvi.model.SCVI(cells, gene_likelihood="nb")
     model.train(
         max_epochs=epochs,
         plan_kwargs={"n_epochs_kl_warmup": warmup},
         enable_progress_bar=False,
     )
-    parameters = {"max_epochs": epochs, "n_epochs_kl_warmup": warmup, "gene_likelihood": "nb"}
+    parameters = {
+        "max_epochs": epochs,
+        "n_epochs_kl_warmup": warmup,
+        "gene_likelihood": "nb",
+        **covariates(cells),
+    }
     return Embedding(model.get_latent_representation(), parameters)
 
 
-def cgmdvae(adata: ad.AnnData, seed: int, n_components: int) -> Embedding:
-    """CGMDVAE with its default recipe and as many components as there are classes.
+def drvi(adata: ad.AnnData, seed: int, max_epochs: int = DRVI_EPOCHS) -> Embedding:
+    """Latent space of DRVI (drvi-py) with its default architecture, 32 dimensions.
 
     Parameters
     ----------
@@ -93,16 +108,78 @@ def cgmdvae(adata: ad.AnnData, seed: int, n_components: int) -> Embedding:
         Prepared cells, counts in ``X``.
     seed
         Goes to ``scvi.settings.seed``.
+    max_epochs
+        Epochs; the KL term is warmed up over the first half of them.
+    """
+    from drvi.model import DRVI
+
+    warmup = max(max_epochs // 2, 1)
+    scvi.settings.seed = seed
+    cells = counts(adata)
+    DRVI.setup_anndata(cells, **as_scvi_keys(cells))
+    model = DRVI(cells)
+    model.train(
+        max_epochs=max_epochs,
+        plan_kwargs={"n_epochs_kl_warmup": warmup},
+        enable_progress_bar=False,
+    )
+    z = model.get_latent_representation()
+    parameters = {
+        "max_epochs": max_epochs,
+        "n_epochs_kl_warmup": warmup,
+        "n_latent": z.shape[1],
+        **covariates(cells),
+    }
+    return Embedding(z, parameters)
+
+
+def mixvi(adata: ad.AnnData, seed: int, model_name: str, n_components: int | str) -> Embedding:
+    """One of mixvi's models with its default recipe; it makes clusters of its own.
+
+    Parameters
+    ----------
+    adata
+        Prepared cells, counts in ``X``.
+    seed
+        Goes to ``scvi.settings.seed``.
+    model_name
+        Name of a class in :mod:`mixvi.model`.
     n_components
-        The true number of classes.
+        The true number of classes, or ``"auto"`` where the model finds the number.
     """
     # imported here so that the peers run without it
-    from mixvi.model import CGMDVAE
+    import mixvi.model
 
     scvi.settings.seed = seed
-    cells = ad.AnnData(X=adata.X.copy(), var=adata.var.copy())
-    CGMDVAE.setup_anndata(cells)
-    model = CGMDVAE(cells, n_components=n_components)
+    cells = counts(adata)
+    keys = covariates(cells)
+    model_class = getattr(mixvi.model, model_name)
+    model_class.setup_anndata(cells, **keys)
+    model = model_class(cells, n_components=n_components)
     model.train()
-    z, clusters = model.get_latent_representation(), np.asarray(model.predict())
-    return Embedding(z, {"n_components": n_components}, clusters)
+    probabilities = model.predict_proba()
+    parameters = {"model": model_name, "n_components": n_components, **keys}
+    return Embedding(
+        model.get_latent_representation(),
+        parameters,
+        np.asarray(model.predict()),
+        confidence=probabilities.to_numpy().max(1),
+        n_components=probabilities.shape[1],
+    )
+
+
+def counts(adata: ad.AnnData) -> ad.AnnData:
+    """Copy of counts and covariates, without the labels: what a model is registered with."""
+    return ad.AnnData(
+        X=adata.X.copy(),
+        obs=adata.obs[list(covariates(adata).values())].copy(),
+        var=adata.var.copy(),
+    )
+
+
+def as_scvi_keys(adata: ad.AnnData) -> dict[str, Any]:
+    """Arguments of ``setup_anndata`` of models that know no condition but covariates."""
+    keys: dict[str, Any] = covariates(adata)
+    if "condition_key" in keys:
+        keys["categorical_covariate_keys"] = [keys.pop("condition_key")]
+    return keys

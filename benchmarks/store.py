@@ -5,14 +5,15 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
 PACKAGES = ("mixvi", "scvi-tools", "scanpy", "anndata", "igraph", "scikit-learn", "torch", "numpy")
+OF_BENCHMARKS = ("drvi-py", "clustpy")
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -47,8 +48,17 @@ def provenance() -> Row:
         "machine": platform.machine(),
         "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
         "torch_threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in PACKAGES} | versions_if_there(OF_BENCHMARKS),
     }
+
+
+def versions_if_there(names: tuple[str, ...]) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 @contextmanager

@@ -54,6 +54,15 @@ def test_kmeans_and_matched_leiden_find_separate_blobs(blobs):
     matched, _ = cuts.match_resolution(lambda r: cuts.leiden(graph, r, seed=0), 5)
     assert adjusted_rand_score(truth, matched) == 1
     assert adjusted_rand_score(truth, cuts.kmeans(z, 5, seed=0)) == 1
+    assert adjusted_rand_score(truth, cuts.gmm(z, 5, seed=0)) == 1
+
+
+def test_mixture_sees_shape_where_kmeans_does_not():
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1], 300)
+    z = rng.normal(size=(600, 2)) * [2, 0.3] + truth[:, None] * np.array([4, 2])
+    assert adjusted_rand_score(truth, cuts.gmm(z, 2, seed=0)) > 0.95
+    assert adjusted_rand_score(truth, cuts.kmeans(z, 2, seed=0)) < 0.7
 
 
 def test_leiden_repeats_itself_with_one_seed(blobs):

@@ -2,7 +2,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.data import data_folder, labeled, load, n_classes, prepare
+from benchmarks.data import clean, covariates, data_folder, labeled, load, n_classes, prepare
 from scipy import sparse
 
 
@@ -41,6 +41,29 @@ def test_unlabeled_cells_are_kept_and_not_counted():
     ready = prepare(cells(50))
     assert labeled(ready).sum() == ready.n_obs - 1
     assert n_classes(ready) == 2
+
+
+def test_only_covariates_with_several_values_are_kept():
+    raw = cells(50)
+    raw.obs["batch"], raw.obs["condition"] = "one", [*"xy"] * 20
+    ready = prepare(raw)
+    assert list(ready.obs) == ["cell_type", "condition"]
+    assert covariates(ready) == {"condition_key": "condition"}
+
+
+def test_words_for_no_label_are_no_labels():
+    raw = cells(50)
+    raw.obs["cell_type"] = [*["a", "Excluded", "NA", ""] * 10]
+    found = clean(raw)
+    assert found.obs["cell_type"].isna().sum() == 30
+    assert n_classes(found) == 1
+    assert set(raw.obs["cell_type"]) == {"a", "Excluded", "NA", ""}
+
+
+def test_doublets_are_dropped():
+    raw = cells(50)
+    raw.obs["demuxlet"] = [*["SNG", "DBL", "SNG", "AMB"] * 10]
+    assert list(clean(raw).obs_names) == list(raw.obs_names[::2])
 
 
 def test_files_are_read_and_missing_ones_are_named(tmp_path):

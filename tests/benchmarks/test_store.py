@@ -1,6 +1,6 @@
 import json
 
-from benchmarks.store import add_row, provenance, read_rows
+from benchmarks.store import add_row, provenance, read_rows, versions_if_there
 
 KEYS = ("set", "seed")
 
@@ -20,3 +20,7 @@ def test_provenance_names_versions_and_nothing_of_the_machine():
     json.dumps(found)
     assert {"scvi-tools", "scanpy", "mixvi"} <= set(found["versions"])
     assert "/" not in json.dumps(found)
+
+
+def test_packages_that_are_not_installed_have_no_version():
+    assert list(versions_if_there(("no-such-package-at-all", "numpy"))) == ["numpy"]
