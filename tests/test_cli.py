@@ -1,6 +1,7 @@
 """The command line: good runs write whole files, bad input is one sentence and exit code 2."""
 
 import hashlib
+from functools import partial
 
 import anndata as ad
 import matplotlib as mpl
@@ -39,8 +40,9 @@ def fake(monkeypatch):
     """A cheap stand-in for training that writes the same keys and remembers its arguments."""
     calls = []
 
-    def cgmdvae(adata, n_components, *, key_added="cgmdvae", save=None, **kwargs):
-        calls.append({"n_components": n_components, "save": save, **kwargs})
+    def stand_in(method, adata, n_components, *, key_added=None, save=None, **kwargs):
+        key_added = key_added or method
+        calls.append({"method": method, "n_components": n_components, "save": save, **kwargs})
         codes = np.arange(adata.n_obs) % 3
         adata.obsm[f"X_{key_added}"] = np.random.default_rng(0).normal(size=(adata.n_obs, 4))
         adata.obs[key_added] = pd.Categorical([str(code) for code in codes])
@@ -51,7 +53,8 @@ def fake(monkeypatch):
             save.mkdir()
             (save / "model.pt").write_text("weights")
 
-    monkeypatch.setattr("mixvi.tl.cgmdvae", cgmdvae)
+    for method in ("cgmdvae", "rmve"):
+        monkeypatch.setattr(f"mixvi.tl.{method}", partial(stand_in, method))
     return calls
 
 
@@ -158,6 +161,8 @@ BAD = {
     "empty cell": (_set(4, slice(None), 0), [], "1 empty cell (first: 'cell4')"),
     "empty gene": (_set(slice(None), 5, 0), [], "1 empty gene (first: 'gene5')"),
     "no cells": (_edit(lambda adata: adata[:0].copy()), [], "found 0 cells"),
+    "no number": (KEEP, ["--n-components", "many"], "at least 1 or auto, found 'many'"),
+    "no components": (KEEP, ["--n-components", "0"], "at least 1 or auto, found '0'"),
     "too many components": (KEEP, ["--n-components", "61"], "number of cells (60), found 61"),
 }
 
@@ -266,3 +271,13 @@ def test_end_to_end(cells, tmp_path):
     again = tmp_path / "again.h5ad"
     run("cluster", cells, "-o", again, "-q", "--batch-key", "batch", *options)
     np.testing.assert_array_equal(ad.read_h5ad(again).obsm["X_cgmdvae"], written.obsm["X_cgmdvae"])
+
+
+def test_method_and_number_of_clusters(cells, fake, tmp_path):
+    output = tmp_path / "out.h5ad"
+    assert run("cluster", cells, "-o", output, "-q").exit_code == 0
+    assert (fake[-1]["method"], fake[-1]["n_components"]) == ("cgmdvae", "auto")
+    options = ["--method", "rmve", "--n-components", 4, "--force", "-q"]
+    assert run("cluster", cells, "-o", output, *options).exit_code == 0
+    assert (fake[-1]["method"], fake[-1]["n_components"]) == ("rmve", 4)
+    assert "rmve" in ad.read_h5ad(output).obs

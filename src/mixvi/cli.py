@@ -1,6 +1,5 @@
 """The command line: arguments in, :mod:`mixvi.tl` called, files and a short table out."""
 
-import warnings
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -8,9 +7,6 @@ from time import perf_counter
 from typing import Annotated, Any
 
 import anndata as ad
-import numpy as np
-import pandas as pd
-import scanpy as sc
 import torch
 import typer
 from rich.console import Console
@@ -21,6 +17,7 @@ from mixvi import demo as demonstration
 from mixvi import metrics, tl
 from mixvi._console import only_our_noise, refuse, refusing
 from mixvi._files import replacing, replacing_directory
+from mixvi._input import read, variable_genes, without_empty
 from mixvi._keys import Keys
 from mixvi.model.checks import check_columns, check_matrix, check_n_components, get_matrix
 
@@ -160,7 +157,7 @@ def cluster(
     if output.is_dir() or (model_dir is not None and model_dir.is_file()):
         refuse("expected a file as --output and a directory as --model-dir; swap or rename them")
     _check_accelerator(accelerator)
-    adata = _read(path)
+    adata = read(path)
     counts = gene_likelihood != Likelihood.normal
     with refusing(ValueError, KeyError, TypeError):
         keys = [batch_key, condition_key, labels_key, score_against]
@@ -171,7 +168,7 @@ def cluster(
             positive=[size_factor_key] if size_factor_key else [],
         )
         if drop_empty:
-            adata = _without_empty(adata, layer)
+            adata = without_empty(adata, layer)
         names = {"what": layer or "X", "obs_names": adata.obs_names}
         matrix = get_matrix(adata, layer)
         try:
@@ -194,7 +191,9 @@ def cluster(
             )
         outputs.enter_context(only_our_noise())
         if 0 < n_top_genes < adata.n_vars and "highly_variable" not in adata.var:
-            adata.var["highly_variable"] = _variable(matrix, adata, n_top_genes, batch_key, counts)
+            adata.var["highly_variable"] = variable_genes(
+                matrix, adata, n_top_genes, batch_key, counts
+            )
         mask_var: str | bool = "highly_variable"
         if n_top_genes == 0 or mask_var not in adata.var:
             mask_var = False
@@ -296,40 +295,6 @@ def _check_accelerator(accelerator: Accelerator) -> None:
     }
     if not there.get(accelerator, True):
         refuse(f"expected a working {accelerator}, found none; pass --accelerator auto or cpu")
-
-
-def _read(path: Path) -> ad.AnnData:
-    if not path.is_file():
-        refuse(f"expected an .h5ad file, found no file {str(path)!r}; check the path")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on names that repeat: the checks say it
-            return ad.read_h5ad(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        refuse(
-            f"expected a readable .h5ad file, found {str(path)!r} damaged or of another format "
-            f"({str(error).strip().splitlines()[0][:120]}); write it again"
-        )
-
-
-def _without_empty(adata: ad.AnnData, layer: str | None) -> ad.AnnData:
-    matrix = get_matrix(adata, layer)
-    cells, genes = ((matrix != 0).sum(axis=axis) for axis in (1, 0))
-    return adata[np.asarray(cells).ravel() > 0, np.asarray(genes).ravel() > 0].copy()
-
-
-def _variable(
-    matrix: Any, adata: ad.AnnData, n_top_genes: int, batch_key: str | None, counts: bool
-) -> np.ndarray:
-    copy = ad.AnnData(matrix.astype("float32"), obs=pd.DataFrame(index=adata.obs_names))
-    if batch_key is not None:
-        copy.obs[batch_key] = adata.obs[batch_key].astype("category").to_numpy()
-        copy.obs[batch_key] = copy.obs[batch_key].astype("category")
-    if counts:
-        sc.pp.normalize_total(copy, target_sum=1e4)
-        sc.pp.log1p(copy)
-    sc.pp.highly_variable_genes(copy, n_top_genes=n_top_genes, batch_key=batch_key)
-    return copy.var["highly_variable"].to_numpy()
 
 
 def _print_scores(scores: dict[str, Any]) -> None:

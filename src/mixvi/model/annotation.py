@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any, ClassVar
 
@@ -119,9 +120,7 @@ def write_clusters(
 
 def stored_tree(tree: MergeTree, threshold: float | None) -> dict[str, Any]:
     """A merge tree as ``uns`` holds it, and where it was cut."""
-    stored: dict[str, Any] = {
-        "tree": {name: getattr(tree, name) for name in ("merges", "cost", "loss", "sizes")}
-    }
+    stored: dict[str, Any] = {"tree": asdict(tree)}
     return stored if threshold is None else stored | {"threshold": threshold}
 
 

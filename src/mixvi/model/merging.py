@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,12 +60,13 @@ def cut_tree(
         )
     if n_clusters is None:
         n_clusters = tree.n_clusters(AUTO_THRESHOLD if threshold is None else threshold)
+    clusters = tree.cut(n_clusters)
     heights = tree.linkage()[:, 2]
     n_merges = len(tree.weights) - n_clusters
     # between the last merge that was made and the first that was not
     made = heights[n_merges - 1] if n_merges else 0.0
     not_made = heights[n_merges] if n_merges < len(heights) else made
-    return tree.cut(n_clusters), float((made + not_made) / 2)
+    return clusters, float((made + not_made) / 2)
 
 
 class MergingMixin(ClusterMixin):
@@ -130,8 +130,7 @@ class MergingMixin(ClusterMixin):
                 f"expected components without labels, found {self.module.n_labels} tied to one; "
                 "merge labels in obs before training instead"
             )
-        posterior = self._posterior(None, self._training_cells(dataloader), None, dataloader)
-        table = self._component_table(posterior)
+        table = self.get_components(dataloader=dataloader)
         tree = tree_of(table.weights, table.means, table.scales)
         clusters, self.merge_threshold_ = cut_tree(tree, n_clusters, threshold)
         names = ("weights", "merges", "cost", "loss", "sizes")
@@ -171,7 +170,7 @@ class MergingMixin(ClusterMixin):
         ValueError
             If ``adata`` is minified: the ELBO needs the expression.
         """
-        table = self.get_components(indices=self.train_indices)
+        table = self.get_components()
         weights, loc = table.weights.to_numpy(), table.means.to_numpy()
         second = loc**2 + table.scales.to_numpy() ** 2
         tree = tree_of(table.weights, table.means, table.scales)
@@ -200,9 +199,6 @@ class MergingMixin(ClusterMixin):
         self.cluster_names_ = list(self.component_names_)
         self.cluster_of_component_ = list(range(len(self.component_names_)))
         self.merge_arrays_ = self.merge_threshold_ = None
-
-    def _training_cells(self, dataloader: Any) -> Sequence[int] | None:
-        return None if dataloader is not None else self.train_indices
 
 
 def _mean_log_prob(qz: Normal, weights: np.ndarray, loc: np.ndarray, variance: np.ndarray) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 from anndata import AnnData
 
 from mixvi._keys import Keys
 from mixvi.model.annotation import stored_tree, write_clusters
 from mixvi.model.merging import cut_tree, tree_of
+from mixvi.priors import MergeTree
 
 __all__ = ["merge_components"]
 
@@ -67,7 +69,11 @@ def merge_components(
             "expected components without labels, found some that are tied to one; merge labels in "
             "obs before training instead"
         )
-    tree = tree_of(run["weights"], run["means"], run["scales"])
+    tree = (
+        MergeTree(**{name: np.asarray(value) for name, value in run["tree"].items()})
+        if "tree" in run
+        else tree_of(run["weights"], run["means"], run["scales"])
+    )
     clusters, cut = cut_tree(tree, n_clusters, threshold)
     name = source.component_probs if source.component_probs in adata.obsm else source.probs
     target = adata.copy() if copy else adata

@@ -1,0 +1,52 @@
+"""Reading a file for the command line, and what is done to it before training."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scanpy as sc
+
+from mixvi._console import refuse
+from mixvi.model.checks import get_matrix
+
+__all__ = ["read", "variable_genes", "without_empty"]
+
+
+def read(path: Path) -> ad.AnnData:
+    """Read an ``.h5ad`` file, or say what is wrong with it and exit."""
+    if not path.is_file():
+        refuse(f"expected an .h5ad file, found no file {str(path)!r}; check the path")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on names that repeat: the checks say it
+            return ad.read_h5ad(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        refuse(
+            f"expected a readable .h5ad file, found {str(path)!r} damaged or of another format "
+            f"({str(error).strip().splitlines()[0][:120]}); write it again"
+        )
+
+
+def without_empty(adata: ad.AnnData, layer: str | None) -> ad.AnnData:
+    """Leave out cells and genes without counts."""
+    matrix = get_matrix(adata, layer)
+    cells, genes = ((matrix != 0).sum(axis=axis) for axis in (1, 0))
+    return adata[np.asarray(cells).ravel() > 0, np.asarray(genes).ravel() > 0].copy()
+
+
+def variable_genes(
+    matrix: Any, adata: ad.AnnData, n_top_genes: int, batch_key: str | None, counts: bool
+) -> np.ndarray:
+    """Mask of highly variable genes, found within batches if there are any."""
+    copy = ad.AnnData(matrix.astype("float32"), obs=pd.DataFrame(index=adata.obs_names))
+    if batch_key is not None:
+        copy.obs[batch_key] = adata.obs[batch_key].astype("category").to_numpy()
+        copy.obs[batch_key] = copy.obs[batch_key].astype("category")
+    if counts:
+        sc.pp.normalize_total(copy, target_sum=1e4)
+        sc.pp.log1p(copy)
+    sc.pp.highly_variable_genes(copy, n_top_genes=n_top_genes, batch_key=batch_key)
+    return copy.var["highly_variable"].to_numpy()
