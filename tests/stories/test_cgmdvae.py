@@ -1,10 +1,9 @@
-"""The module's objective against Pyro's, both with the same frozen weights.
+"""The module's objective against Pyro's.
 
 The module integrates z (in its divergence), w and d by closed forms, Pyro averages over draws of
-all of them; both sum over y. Both estimate the ELBO of four cells from the same seeds, so that
-most of the noise cancels in their difference Δ, and Δ is judged by its standard error over chunks
-of draws. Each test asks |Δ| < 4·SE and that the SE is small (below .05 nats for four cells; the
-ELBO is about −60); what a wrong term does to Δ is measured in `test_a_wrong_term_is_seen`.
+all of them; both sum over y. Each test asks |Δ| < 4·SE (see `elbo`) and that the SE is small (below
+.05 nats for four cells; the ELBO is about −60); what a wrong term does to Δ is measured in
+`test_a_wrong_term_is_seen`.
 """
 
 from __future__ import annotations
@@ -16,8 +15,6 @@ import pyro
 import pytest
 import torch
 from pyro import poutine
-from pyro.infer import TraceEnum_ELBO
-from scvi import REGISTRY_KEYS
 
 from mixvi.distributions import (
     BernoulliLikelihood,
@@ -25,64 +22,15 @@ from mixvi.distributions import (
     PoissonLikelihood,
     ZeroInflatedNegativeBinomialLikelihood,
 )
-from mixvi.module import MixtureVAE
 from mixvi.priors import StandardPrior
 from mixvi.stories import CellExpression, CGMDVAEStory
 
+from .elbo import MAX_SE, N_CELLS, N_CHUNKS, N_DRAWS, X, difference, story_inputs
 from .small_module import ALPHA, COMPONENTS, GENES, make_module
 
 pytestmark = pytest.mark.law
 
-N_CELLS, N_DRAWS, N_CHUNKS = 4, 1000, 40
-MAX_SE = 0.05  # nats
 FORMS = ["collapsed", "network", "global", None]
-
-X = torch.tensor(
-    [[0, 3, 1, 0, 7, 2], [4, 0, 0, 1, 2, 2], [1, 1, 0, 0, 3, 9], [0, 0, 5, 6, 1, 0]]
-).double()
-BATCH = torch.tensor([[0.0], [1.0], [0.0], [1.0]], dtype=torch.float64)
-
-
-@pytest.fixture(autouse=True)
-def _validated():
-    with pyro.validation_enabled(True), torch.random.fork_rng():
-        pyro.clear_param_store()
-        yield
-
-
-def story_inputs(module: MixtureVAE, x: torch.Tensor = X) -> tuple[torch.Tensor, ...]:
-    c = module.covariates({REGISTRY_KEYS.BATCH_KEY: BATCH})
-    depth = X.sum(1, keepdim=True) if module.likelihood.is_count else torch.ones(N_CELLS, 1)
-    return x, c, depth.double().log()
-
-
-def module_elbo(module: MixtureVAE, seed: int, x: torch.Tensor = X) -> float:
-    """−(rec + Σ kl) summed over cells, plus what counts once; a mean over repeated cells."""
-    torch.manual_seed(seed)
-    tensors = {
-        REGISTRY_KEYS.X_KEY: x.repeat(N_DRAWS, 1),
-        REGISTRY_KEYS.BATCH_KEY: BATCH.repeat(N_DRAWS, 1),
-        REGISTRY_KEYS.LABELS_KEY: BATCH.repeat(N_DRAWS, 1),
-    }
-    *_, out = module(tensors)
-    per_cell = out.reconstruction_loss["reconstruction_loss"] + sum(out.kl_local.values())
-    return -per_cell.sum().item() / N_DRAWS - float(out.kl_global_sum)
-
-
-def pyro_elbo(story: CGMDVAEStory, seed: int, x: torch.Tensor = X) -> float:
-    torch.manual_seed(seed)
-    elbo = TraceEnum_ELBO(num_particles=N_DRAWS, vectorize_particles=True, max_plate_nesting=1)
-    return -elbo.loss(story.model, story.guide, *story_inputs(story.module, x))
-
-
-def difference(
-    story: CGMDVAEStory, module: MixtureVAE | None = None, x: torch.Tensor = X
-) -> tuple[float, float]:
-    """Mean over chunks of Pyro's ELBO minus the module's, and its standard error."""
-    module = story.module if module is None else module
-    chunks = [pyro_elbo(story, seed, x) - module_elbo(module, seed, x) for seed in range(N_CHUNKS)]
-    deltas = torch.tensor(chunks, dtype=torch.float64)
-    return deltas.mean().item(), deltas.std().item() / math.sqrt(N_CHUNKS)
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,18 @@ import re
 
 import pytest
 
-from mixvi.distributions import NormalLikelihood
-from mixvi.stories import CGMDVAEStory, plate_diagram, relations
+from mixvi.distributions import GaussianArrow, HiddenLayers, NormalLikelihood
+from mixvi.stories import CGMDVAEStory, RMVEStory, plate_diagram, relations
 
-from .small_module import make_module
+from .small_module import GENES, LATENT, make_module, make_rmve_module
+
+
+def above(story, part):
+    return {name: set(above) for name, above in relations(story, part).parents.items()}
 
 
 def parents(module, part, *, same_z=True):
-    found = relations(CGMDVAEStory(module, same_z=same_z), part)
-    return {name: set(above) for name, above in found.parents.items()}
+    return above(CGMDVAEStory(module, same_z=same_z), part)
 
 
 def test_model():
@@ -63,6 +66,47 @@ def test_only_the_global_weights_leave_the_plate(dirichlet, part):
     outside = set(found.parents) - set(found.per_cell)
     assert outside == ({"d"} if dirichlet == "global" else set())
     assert set(found.given) == ({"x", "c", "depth"} if part == "model" else {"x"})
+
+
+@pytest.mark.parametrize("form", [None, "mmd"])
+@pytest.mark.parametrize("recognition", ["bayes", "network", "y_conditional"])
+def test_model_of_rmve(recognition, form):
+    story = RMVEStory(make_rmve_module(recognition, "tied", form))
+    expected = {"c": set(), "depth": set(), "y": set(), "z": {"y"}, "x": {"z", "c", "depth"}}
+    assert above(story, "model") == expected
+    found = relations(story, "model")
+    assert set(found.per_cell) == set(found.parents)
+    assert set(found.given) == {"x", "c", "depth"}
+
+
+@pytest.mark.parametrize(
+    ("recognition", "expected"),
+    [
+        ("bayes", {"x": set(), "z": {"x"}, "y": {"z"}}),
+        ("network", {"x": set(), "z": {"x"}, "y": {"x"}}),
+        ("y_conditional", {"x": set(), "z": {"x", "y"}, "y": {"x"}}),
+        ("standard", {"x": set(), "z": {"x"}}),
+    ],
+)
+@pytest.mark.parametrize("conditioning", ["decoder", "partial"])
+def test_guides_of_rmve(recognition, expected, conditioning):
+    module = make_rmve_module(recognition, conditioning=conditioning)
+    if conditioning == "partial":  # what is guessed from x is guessed from c, too
+        expected = {name: a | {"c"} if "x" in a else a for name, a in expected.items()}
+        expected["c"] = set()
+    assert above(RMVEStory(module), "guide") == expected
+
+
+def test_model_of_a_plain_vae():
+    found = above(RMVEStory(make_rmve_module("standard")), "model")
+    assert found == {"c": set(), "depth": set(), "z": set(), "x": {"z", "c", "depth"}}
+
+
+def test_a_linear_model_has_a_diagram():
+    module = make_rmve_module()
+    module.encoder = HiddenLayers(GENES, 0, n_layers=0).double()
+    module.z_posterior = GaussianArrow(GENES, LATENT).double()
+    assert above(RMVEStory(module), "guide") == {"x": set(), "z": {"x"}, "y": {"z"}}
 
 
 def test_source_text():

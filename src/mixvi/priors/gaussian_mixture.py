@@ -71,11 +71,11 @@ class GaussianMixture(MixturePrior):
         self.repulsion, self.strength = repulsion, strength
         for parameter in components.parameters():
             parameter.requires_grad_(False)
-        shape = components.loc.shape
-        self.register_buffer("counts", torch.ones(self.n_components))
-        self.register_buffer("first", components.loc.detach().clone())
-        self.register_buffer("second", torch.ones(shape))
-        self.register_buffer("push", torch.zeros(shape))
+        zeros = torch.zeros_like(components.loc, requires_grad=False)
+        self.register_buffer("counts", zeros[:, 0].clone())
+        for name in ("first", "second", "push"):
+            self.register_buffer(name, zeros.clone())
+        self._rest_()
 
     def divergence(
         self,
@@ -128,11 +128,7 @@ class GaussianMixture(MixturePrior):
     ) -> None:
         """Start the components and the running moments from the assigned cells."""
         super().initialize_(z, weights, c)
-        p = self.components()
-        self.counts.copy_(self.weights())
-        self.push.zero_()
-        self.first.copy_(self.counts[:, None] * p.loc)
-        self.second.copy_(self.counts[:, None] * (p.loc.square() + p.scale.square()))
+        self._rest_()
 
     def log_repulsion(self) -> Float[Tensor, ""]:
         """Log h of the components, 0 without repulsion."""
@@ -147,6 +143,15 @@ class GaussianMixture(MixturePrior):
         if self.repulsion is not None:
             terms["repulsion"] = (-self.strength * self.log_repulsion()).expand_as(kl_z)
         return terms
+
+    @torch.no_grad()
+    def _rest_(self) -> None:
+        """Make the running moments those of the components, which nothing pushes yet."""
+        p = self.components()
+        self.counts.copy_(self.weights())
+        self.push.zero_()
+        self.first.copy_(self.counts[:, None] * p.loc)
+        self.second.copy_(self.counts[:, None] * (p.loc.square() + p.scale.square()))
 
     def _follow_(self, q: Tensor, loc: Tensor, scale: Tensor) -> None:
         """One step of the moments; loc and scale of q(z | x[, y]) are cells × (1 or K) × D."""

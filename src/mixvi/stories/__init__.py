@@ -1,6 +1,16 @@
 """The generative stories told once more in Pyro: an oracle for the objectives, and diagrams."""
 
-from .cgmdvae import CellExpression, CGMDVAEStory
+from .base import CellExpression, Story
+from .cgmdvae import CGMDVAEStory
 from .diagram import Relations, plate_diagram, relations
+from .rmve import RMVEStory
 
-__all__ = ["CGMDVAEStory", "CellExpression", "Relations", "plate_diagram", "relations"]
+__all__ = [
+    "CGMDVAEStory",
+    "CellExpression",
+    "RMVEStory",
+    "Relations",
+    "Story",
+    "plate_diagram",
+    "relations",
+]

@@ -8,48 +8,22 @@ from jaxtyping import Float
 from pyro import distributions as dist
 from pyro import poutine
 from pyro.distributions.torch_distribution import TorchDistribution
-from pyro.ops.indexing import Vindex
 from torch import Tensor
-from torch.distributions import constraints
+from torch.distributions import Normal
 
-from mixvi.distributions import CellDistribution
 from mixvi.module import MixtureVAE
 from mixvi.priors import CollapsedDirichlet, DirichletMixture, GlobalDirichlet, NetworkDirichlet
 
-__all__ = ["CGMDVAEStory", "CellExpression"]
+from .base import Story, member, vector
+
+__all__ = ["CGMDVAEStory"]
 
 
-class CellExpression(TorchDistribution):
-    r"""A cell's expression as one event, so that Pyro scores a cell and not its genes.
-
-    Parameters
-    ----------
-    genes
-        Independent distributions of the genes, (\*samples, cells, genes).
-    """
-
-    arg_constraints = {}  # noqa: RUF012
-    support = constraints.independent(constraints.real, 1)
-
-    def __init__(self, genes: CellDistribution):
-        self.genes = genes
-        super().__init__(genes.batch_shape[:-1], genes.batch_shape[-1:], validate_args=False)
-
-    def log_prob(self, value: Float[Tensor, "*cells genes"]) -> Float[Tensor, "*cells"]:
-        """Σ_g log p(x_g), by the plain sum: not the shortcut for sparse counts of the module."""
-        return self.genes.log_prob(value).sum(-1)
-
-    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        r"""Draw expression, (\*sample_shape, \\*samples, cells, genes)."""
-        return self.genes.sample(torch.Size(sample_shape))
-
-
-class CGMDVAEStory:
+class CGMDVAEStory(Story):
     r"""The generative story and the guide of :class:`~mixvi.model.CGMDVAE` :cite:p:`kolb2023`.
 
-    Every arrow is a network of the module, so the story has no parameters of its own, but nothing
-    is integrated by hand: d, w and z are drawn and only y is summed, by Pyro. The expectation of
-    ``TraceEnum_ELBO`` is minus the sum over cells of the module's objective.
+    Nothing is integrated by hand: d, w and z are drawn and only y is summed, by Pyro. The
+    expectation of ``TraceEnum_ELBO`` is minus the sum over cells of the module's objective.
 
     The module pairs the closed form :math:`\mathrm{KL}(q(z|x) \,\|\, p(z|w,y{=}k))` with a
     :math:`q_k = q(y{=}k|z)` that it reads off one z, as the GMVAE does
@@ -84,13 +58,12 @@ class CGMDVAEStory:
     >>> elbo.loss(story.model, story.guide, x, c, log_depth)  # doctest: +SKIP
     """
 
+    priors = (DirichletMixture,)
+    prior: DirichletMixture
+
     def __init__(self, module: MixtureVAE, *, same_z: bool = False):
-        if not isinstance(module.prior, DirichletMixture):
-            raise TypeError(
-                "expected a module whose prior is a DirichletMixture, found "
-                f"{type(module.prior).__name__}; take the module of a CGMDVAE"
-            )
-        self.module, self.prior, self.same_z = module, module.prior, same_z
+        super().__init__(module)
+        self.same_z = same_z
 
     def model(
         self,
@@ -98,17 +71,7 @@ class CGMDVAEStory:
         c: Float[Tensor, "cells C"],
         log_depth: Float[Tensor, "cells 1"],
     ) -> Tensor:
-        """How the expression of cells comes about.
-
-        Parameters
-        ----------
-        x
-            Expression, dense, or ``None`` to draw it.
-        c
-            Covariates as :class:`~mixvi.module.Covariates` gives them.
-        log_depth
-            Log of the library size or size factor; zeros for data that are not counts.
-        """
+        """How the expression of cells comes about; parameters as in :meth:`Story.model`."""
         weights = self.prior.mixture_weights
         like = self.prior.components.loc
         ones = torch.ones(self.prior.n_components, dtype=like.dtype, device=like.device)
@@ -135,14 +98,10 @@ class CGMDVAEStory:
             # w, y → z: the component says where the cell's state lies, the style moves and
             # reshapes the component. Fully conditioned, the covariates move it too.
             components = self.prior.components(self._with_covariates(w, c))
-            loc, scale = Vindex(components.loc)[..., y, :], Vindex(components.scale)[..., y, :]
-            z = pyro.sample("z", dist.Normal(loc, scale).to_event(1))
+            z = pyro.sample("z", member(components, y))
 
-            # z, c → x: the state is all that expression knows of w, d and y; batch and condition
-            # act on it directly. The depth is given, not explained.
-            hidden = self.module.decoder(z, c)
-            genes = self.module.likelihood(hidden, log_depth.expand(*z.shape[:-1], 1))
-            return pyro.sample("x", CellExpression(genes), obs=x)
+            # z, c → x
+            return self._express(z, c, log_depth, x)
 
     def guide(
         self,
@@ -158,14 +117,12 @@ class CGMDVAEStory:
             pyro.sample("d", dist.Dirichlet(weights.concentration))
 
         with pyro.plate("cells", len(c)):
-            # x → z and x → w: one encoder with two heads; it sees c where conditioning says so.
-            seen = torch.log1p(x) if self.module.likelihood.is_count else x
-            h = self.module.encoder(seen, c if self.module.encode_covariates else None)
+            # x → z and x → w: one encoder with two heads.
+            h = self._encode(x, c)
             qz = self.module.z_posterior(h)
-            z = pyro.sample("z", dist.Normal(qz.loc, qz.scale).to_event(1))
+            z = pyro.sample("z", vector(qz))
             if self.prior.n_style:
-                qw = self.prior.style(h)
-                pyro.sample("w", dist.Normal(qw.loc, qw.scale).to_event(1))
+                pyro.sample("w", vector(self.prior.style(h)))
 
             # z → y: the state alone tells the component, so what was never counted can still be
             # clustered. Pyro sums over all values.
@@ -183,11 +140,8 @@ class CGMDVAEStory:
     def _style_prior(self, c: Tensor) -> TorchDistribution:
         """p(w | c)."""
         if self.prior.style_prior is not None:
-            p = self.prior.style_prior(c)
-            return dist.Normal(p.loc, p.scale).to_event(1)
-        # not c.new_zeros: Pyro would take the zeros for something that depends on c
-        zeros = torch.zeros(len(c), self.prior.n_style, dtype=c.dtype, device=c.device)
-        return dist.Normal(zeros, torch.ones_like(zeros)).to_event(1)
+            return vector(self.prior.style_prior(c))
+        return self._standard(self.prior.n_style)
 
     def _with_covariates(self, w: Tensor | None, c: Tensor) -> Tensor | None:
         """Return what the components see."""
@@ -198,9 +152,7 @@ class CGMDVAEStory:
         return torch.cat([w, c.expand(*w.shape[:-1], c.shape[-1])], -1)
 
     @staticmethod
-    def _another(qz: torch.distributions.Normal) -> Tensor:
+    def _another(qz: Normal) -> Tensor:
         """Draw from q(z | x) again; nothing scores it, as model and guide would agree on it."""
         with poutine.mask(mask=False):
-            return pyro.sample(
-                "z_seen", dist.Normal(qz.loc, qz.scale).to_event(1), infer={"is_auxiliary": True}
-            )
+            return pyro.sample("z_seen", vector(qz), infer={"is_auxiliary": True})

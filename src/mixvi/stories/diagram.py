@@ -12,9 +12,7 @@ from pyro import distributions as dist
 from pyro.infer.inspect import get_model_relations
 from torch import Tensor
 
-from mixvi.distributions import HiddenLayer
-
-from .cgmdvae import CGMDVAEStory
+from .base import Story
 
 __all__ = ["Relations", "plate_diagram", "relations"]
 
@@ -49,7 +47,7 @@ class Relations:
     per_cell: list[str]
 
 
-def relations(story: CGMDVAEStory, part: Part = "model") -> Relations:
+def relations(story: Story, part: Part = "model") -> Relations:
     """Find which variable depends directly on which by running a story once.
 
     Parameters
@@ -73,15 +71,19 @@ def relations(story: CGMDVAEStory, part: Part = "model") -> Relations:
     if part not in get_args(Part):
         raise ValueError(f"expected part 'model' or 'guide', found {part!r}; choose one of them")
     module = story.module
-    first = next(layer for layer in module.encoder.modules() if isinstance(layer, HiddenLayer))
-    like = story.prior.components.loc.detach()
+    like = next(module.parameters()).detach()
     inputs = {
-        "x": like.new_ones(N_CELLS, first.weight.shape[1]),
+        "x": like.new_ones(N_CELLS, module.encoder.n_in),
         "c": like.new_zeros(N_CELLS, len(module.covariates)),
         "depth": like.new_zeros(N_CELLS, 1),
     }
     found = get_model_relations(_told(story, part), tuple(inputs.values()))
-    parents = found["sample_sample"]
+    # a factor weighs parameters and is no variable
+    parents = {
+        name: above
+        for name, above in found["sample_sample"].items()
+        if found["sample_dist"][name] != "Unit"
+    }
     used = {name for names in parents.values() for name in names}
     parents = {
         name: above for name, above in parents.items() if name in used or name not in ("c", "depth")
@@ -94,7 +96,7 @@ def relations(story: CGMDVAEStory, part: Part = "model") -> Relations:
     )
 
 
-def plate_diagram(story: CGMDVAEStory, part: Part = "model") -> str:
+def plate_diagram(story: Story, part: Part = "model") -> str:
     """Draw the plate diagram of a story in the DOT language of Graphviz.
 
     Given variables are gray, a box stands for "for every cell". The text needs no other program;
@@ -135,7 +137,7 @@ def _node(name: str, graph: Relations) -> str:
     return f'  {name} [label="{LABELS.get(name, name)}"{fill}];'
 
 
-def _told(story: CGMDVAEStory, part: Part) -> Callable[[Tensor, Tensor, Tensor], None]:
+def _told(story: Story, part: Part) -> Callable[[Tensor, Tensor, Tensor], None]:
     """Give the story its inputs as variables, so that their arrows are seen too."""
 
     def told(x: Tensor, c: Tensor, depth: Tensor) -> None:
