@@ -62,6 +62,11 @@ class Keys:
         return f"{self.name}_novelty"
 
     @property
+    def stability(self) -> str:
+        """``uns``: how well other runs find each cluster again; ``obs``: the cell's cluster's."""
+        return f"{self.name}_stability"
+
+    @property
     def params(self) -> str:
         """``uns``: parameters, components, merge tree and versions of the run."""
         return self.name

@@ -3,5 +3,6 @@
 from .cgmdvae import cgmdvae
 from .merge_components import merge_components
 from .rmve import rmve
+from .stability import stability
 
-__all__ = ["cgmdvae", "merge_components", "rmve"]
+__all__ = ["cgmdvae", "merge_components", "rmve", "stability"]
