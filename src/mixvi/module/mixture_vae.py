@@ -296,8 +296,8 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
 
     def _class_logits(self, inference_outputs: dict[str, Any]) -> Float[Tensor, "cells K"]:
         """Logits of the recognition of y that labels teach."""
-        z, c = inference_outputs[MODULE_KEYS.Z_KEY], inference_outputs["c"]
-        return self.prior.assignment(z, c).logits
+        qz, z = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs[MODULE_KEYS.Z_KEY]
+        return self.prior.recognition(qz, z, inference_outputs["c"]).logits
 
     # use ------------------------------------------------------------------------------------
 

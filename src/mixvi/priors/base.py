@@ -76,6 +76,12 @@ class LatentPrior(nn.Module):
     def assignment(self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]) -> Categorical:
         """q(y | z): the components' responsibilities, a function of z (and c) alone."""
 
+    def recognition(
+        self, qz: Normal, z: Float[Tensor, "cells D"], c: Float[Tensor, "cells C"]
+    ) -> Categorical:
+        """The recognition of y that the bound reads and labels teach: q(y | z) at the sampled z."""
+        return self.assignment(z, c)
+
     def responsibilities(
         self, qz: Normal, c: Float[Tensor, "cells C"], n_points: int = 32
     ) -> Float[Tensor, "cells K"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.distributions import Normal
+from torch.distributions import Categorical, Normal
 
 from mixvi.distributions import Components
 
@@ -86,16 +86,29 @@ class GaussianMixture(MixturePrior):
         labels: Int[Tensor, " cells"] | None = None,
     ) -> dict[str, Tensor]:
         """``kl_z``, ``kl_y`` and, where there is one, ``repulsion``: −λ log h for every cell."""
+        q = one_hot_where_known(self.recognition(qz, z, c).probs, labels)
         if self.classifier is None:
-            q = one_hot_where_known(self.assignment(z, c).probs, labels)
             log_qz = qz.log_prob(z).sum(-1)
             kl_z = log_qz - (q * self.components.log_prob(z)).sum(-1)
         else:
-            q = one_hot_where_known(self.classifier(qz.loc).softmax(-1), labels)
             kl_z = (q * self.components.kl(qz)).sum(-1)
         terms = self._with_shared(kl_z, q)
         self._follow_(q, qz.loc[:, None], qz.scale[:, None])
         return terms
+
+    def recognition(
+        self, qz: Normal, z: Float[Tensor, "cells D"], c: Float[Tensor, "cells C"]
+    ) -> Categorical:
+        """q(y | z) at the sampled z by Bayes' rule, or the network's q(y | x)."""
+        return self.assignment(z if self.classifier is None else qz.loc, c)
+
+    def responsibilities(
+        self, qz: Normal, c: Float[Tensor, "cells C"], n_points: int = 32
+    ) -> Float[Tensor, "cells K"]:
+        """q(y | x): Bayes' rule averaged over q(z | x), or the network's."""
+        if self.classifier is None:
+            return super().responsibilities(qz, c, n_points)
+        return self.assignment(qz.loc, c).probs
 
     def conditional_divergence(self, qz: Normal, q: Float[Tensor, "cells K"]) -> dict[str, Tensor]:
         """The same terms for a recognition q(y | x) q(z | x, y).
