@@ -21,23 +21,11 @@ from scipy.optimize import linear_sum_assignment
 from benchmarks import cuts, peers
 from benchmarks.data import LABEL, data_folder, labeled, load, n_classes
 from benchmarks.peers_clustpy import clustpy
+from benchmarks.sets import SHORT
 from benchmarks.store import Row, add_row, provenance, read_rows
 
 logger = logging.getLogger(__name__)
 
-# the large ones last: a run that is cut short has the others
-SETS = (
-    "zheng_pbmc_facs",
-    "pbmc3k",
-    "scdcc_10x_pbmc4k",
-    "scdcc_mouse_bladder",
-    "worm_neuron",
-    "kang_ifnb_scgen",
-    "intestine_zonation",
-    "osmfish_cortex",
-    "pbmc_multistudy",
-    "kang_pbmc_ctrl_8donors",
-)
 RESULTS = Path("benchmarks/results/clustering.json")
 KEYS = ("set", "method", "seed")
 CUTS = ("kmeans", "leiden_matched", "leiden_0.5", "leiden_1")
@@ -195,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.clustering", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of .h5ad files [../shared/data]")
-    parser.add_argument("--sets", default=",".join(SETS), help="comma-separated [%(default)s]")
+    parser.add_argument("--sets", default=",".join(SHORT), help="comma-separated [%(default)s]")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 … n − 1 [%(default)s]")
     parser.add_argument("--methods", default="*", help="names or patterns, such as pca*,cgmdvae")
     parser.add_argument("--scvi-epochs", type=int, help="own budget; the methods become scvi<N>_…")

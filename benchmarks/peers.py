@@ -147,25 +147,41 @@ def mixvi(adata: ad.AnnData, seed: int, model_name: str, n_components: int | str
     n_components
         The true number of classes, or ``"auto"`` where the model finds the number.
     """
+    model = train(adata, seed, model_name, n_components=n_components)
+    probabilities = model.predict_proba()
+    return Embedding(
+        model.get_latent_representation(),
+        {"model": model_name, "n_components": n_components, **covariates(adata)},
+        np.asarray(model.predict()),
+        confidence=probabilities.to_numpy().max(1),
+        n_components=probabilities.shape[1],
+    )
+
+
+def train(adata: ad.AnnData, seed: int, model_name: str, **options: Any) -> Any:
+    """Train one of mixvi's models on counts, with its default training.
+
+    Parameters
+    ----------
+    adata
+        Prepared cells, counts in ``X``.
+    seed
+        Goes to ``scvi.settings.seed``.
+    model_name
+        Name of a class in :mod:`mixvi.model`.
+    **options
+        Of the model, ``n_components`` and others.
+    """
     # imported here so that the peers run without it
     import mixvi.model
 
     scvi.settings.seed = seed
     cells = counts(adata)
-    keys = covariates(cells)
     model_class = getattr(mixvi.model, model_name)
-    model_class.setup_anndata(cells, **keys)
-    model = model_class(cells, n_components=n_components)
-    model.train()
-    probabilities = model.predict_proba()
-    parameters = {"model": model_name, "n_components": n_components, **keys}
-    return Embedding(
-        model.get_latent_representation(),
-        parameters,
-        np.asarray(model.predict()),
-        confidence=probabilities.to_numpy().max(1),
-        n_components=probabilities.shape[1],
-    )
+    model_class.setup_anndata(cells, **covariates(cells))
+    model = model_class(cells, **options)
+    model.train(enable_progress_bar=False)
+    return model
 
 
 def counts(adata: ad.AnnData) -> ad.AnnData:

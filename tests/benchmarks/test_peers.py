@@ -31,7 +31,7 @@ class Recorder:
         self.n_obs = adata.n_obs
         assert n_components == "auto"
 
-    def train(self):
+    def train(self, **options):
         pass
 
     def predict_proba(self):

@@ -1,0 +1,124 @@
+"""What the Dirichlet of CGMDVAE and the repulsion of RMVE do, K given.
+
+``python -m benchmarks.ablation --data DIR`` runs what is not yet in the results file;
+``python -m benchmarks.table`` makes the table.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from itertools import combinations
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import anndata as ad
+import numpy as np
+
+from benchmarks import peers
+from benchmarks.data import LABEL, data_folder, labeled, load, n_classes
+from benchmarks.store import Row, add_row, provenance, read_rows
+
+logger = logging.getLogger(__name__)
+
+SETS = ("zheng_pbmc_facs", "pbmc3k", "scdcc_mouse_bladder")
+RESULTS = Path("benchmarks/results/ablation.json")
+KEYS = ("set", "setting", "seed")
+STRENGTHS = (0.1, 1.0, 10.0)
+# model → (what is varied, its values, the number that says how strong it is)
+VARIED = {
+    "CGMDVAE": ("dirichlet", ("collapsed", "network", "global"), "alpha"),
+    "RMVE": ("repulsion", ("mmd", "means", "hellinger", "dpp"), "repulsion_strength"),
+}
+
+
+def settings() -> dict[str, tuple[str, dict[str, Any]]]:
+    """All settings, name → (model, its options); without the thing varied first."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for model, (option, values, strength) in VARIED.items():
+        found[f"{model} {option}=None"] = model, {option: None}
+        for value in values:
+            for s in STRENGTHS:
+                name = f"{model} {option}={value} {strength}={s:g}"
+                found[name] = model, {option: value, strength: s}
+    return found
+
+
+def separation(means: np.ndarray, scales: np.ndarray) -> float | None:
+    r"""Smallest distance of two components in units of their spread, ``None`` for less than two.
+
+    .. math:: \min_{k<l} \|(\mu_k - \mu_l) / \sqrt{(\sigma_k^2 + \sigma_l^2)/2}\|
+
+    Parameters
+    ----------
+    means, scales
+        ``(n_components, n_latent)``.
+    """
+    distances = [
+        np.linalg.norm((means[k] - means[l]) / np.sqrt((scales[k] ** 2 + scales[l] ** 2) / 2))
+        for k, l in combinations(range(len(means)), 2)  # noqa: E741
+    ]
+    return float(min(distances)) if distances else None
+
+
+def run(adata: ad.AnnData, name: str, setting: str, seed: int) -> Row:
+    """Train one model and score its clusters; components are used if a cell is in them."""
+    from mixvi.metrics import adjusted_rand_index
+
+    model_name, options = settings()[setting]
+    start = perf_counter()
+    model = peers.train(adata, seed, model_name, n_components=n_classes(adata), **options)
+    clusters = np.asarray(model.predict())
+    seconds = perf_counter() - start
+    mask = labeled(adata)
+    components = model.get_components()
+    used = components.means.index.isin(clusters)
+    return {
+        "set": name,
+        "setting": setting,
+        "seed": seed,
+        "k": n_classes(adata),
+        "ari": adjusted_rand_index(adata.obs[LABEL].astype(str).to_numpy()[mask], clusters[mask]),
+        "n_used": int(used.sum()),
+        "separation": separation(
+            components.means.to_numpy()[used], components.scales.to_numpy()[used]
+        ),
+        "seconds": round(seconds, 2),
+        **provenance(),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: see ``--help``."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ablation", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of .h5ad files [../shared/data]")
+    parser.add_argument("--sets", default=",".join(SETS), help="comma-separated [%(default)s]")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 … n − 1 [%(default)s]")
+    parser.add_argument("--settings", default="*", help="patterns, such as 'CGMDVAE*,*=mmd*'")
+    parser.add_argument("--redo", action="store_true", help="run rows that exist again")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+
+    folder = data_folder(options.data)
+    patterns = options.settings.split(",")
+    chosen = [s for s in settings() if any(fnmatch(s, p) for p in patterns)]
+    if not chosen:
+        parser.error(f"expected --settings among {', '.join(settings())}; found {options.settings}")
+    for seed in range(options.seeds):
+        for name in options.sets.split(","):
+            done = {tuple(row[key] for key in KEYS) for row in read_rows(options.output)}
+            todo = [s for s in chosen if (name, s, seed) not in done or options.redo]
+            adata = load(folder, name) if todo else None
+            for setting in todo:
+                row = run(adata, name, setting, seed)
+                add_row(options.output, row, KEYS)
+                logger.info(
+                    "%s, %s, seed %d: ARI %.3f, %d components in %.0f s",
+                    *(name, setting, seed, row["ari"], row["n_used"], row["seconds"]),
+                )
+
+
+if __name__ == "__main__":
+    main()
