@@ -167,9 +167,9 @@ mixvi.tl.merge_components(adata, 6, key_added="lineage")
 sc.pl.umap(adata, color=["lineage", "cgmdvae"], legend_loc="on data", frameon=False)
 
 # %% [markdown]
-# Now there are three levels in `adata.obs`: `lineage` (6), `cgmdvae` (12) and
-# `cgmdvae_component` (30), each a merger of the next. The six are what one would call lineages: T
-# and NK cells, dendritic cells, monocytes, B cells, plasma cells (we will see why) and progenitors.
+# Now there are three levels in `adata.obs`: `lineage` (6), `cgmdvae` (12) and the components that
+# both are merged from, `cgmdvae_component` (30). The six are what one would call lineages: T and NK
+# cells, dendritic cells, monocytes, B cells, plasma cells (we will see why) and progenitors.
 # The two islands of dendritic cells are one again, although they are far apart on the UMAP.
 
 
@@ -283,7 +283,7 @@ pd.DataFrame(
 _ = mixvi.pl.calibration(adata, label_key="cell_type")
 # %% [markdown]
 # Nearly all cells are in the point at the top right: the model is practically certain of them, and
-# about seven in ten have the label of their cluster. Part of the gap is the ruler. There are two
+# about seven in ten have the label that goes with it. Part of the gap is the ruler. There are two
 # clusters of dendritic cells and two large ones of B-labeled cells, and a label can be matched to
 # one of them only, so a whole cluster counts as wrong. The rest is as above: labels that are spread
 # over clusters. Either way, **do not report this confidence as the probability of a cell type.**
