@@ -40,14 +40,14 @@ def fake(monkeypatch):
     """A cheap stand-in for training that writes the same keys and remembers its arguments."""
     calls = []
 
-    def stand_in(method, adata, n_components, *, key_added=None, save=None, **kwargs):
+    def stand_in(method, adata, n_components="auto", *, key_added=None, save=None, **kwargs):
         key_added = key_added or method
         calls.append({"method": method, "n_components": n_components, "save": save, **kwargs})
         codes = np.arange(adata.n_obs) % 3
         adata.obsm[f"X_{key_added}"] = np.random.default_rng(0).normal(size=(adata.n_obs, 4))
         adata.obs[key_added] = pd.Categorical([str(code) for code in codes])
         adata.obs[f"{key_added}_confidence"] = 0.9
-        adata.uns[key_added] = {"params": {}}
+        adata.uns[key_added] = {"components": [str(k) for k in range(7)]}
         print("chatter")  # the bar of a library
         if save is not None:
             save.mkdir()
@@ -250,7 +250,7 @@ def test_demo_twice(tmp_path, fake):
         assert result.exit_code == 0, result.output
         assert files(out) == ["model", "pbmc.h5ad", "umap.png"]
     assert "X_umap" in ad.read_h5ad(out / "pbmc.h5ad").obsm
-    assert "of 10 components used" in result.stdout
+    assert "3 clusters of 7 components" in result.stdout
     assert str(out / "umap.png") in result.stdout
 
 

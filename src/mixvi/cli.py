@@ -260,9 +260,8 @@ def demo(
             share = f"{top.iloc[0] / n_cells:.0%}"
             shown.add_row(str(group), str(n_cells), str(top.index[0]), share, then)
     Console().print(shown)
-    n_used = int((table.sum(axis=1) > 0).sum())
     typer.echo(f"ARI {scores['ari']:.3f}, NMI {scores['nmi']:.3f} against the cell types")
-    typer.echo(f"{n_used} of {demonstration.N_COMPONENTS} components used")
+    typer.echo(f"{scores['n_clusters']:.0f} clusters of {scores['n_components']} components")
     typer.echo(f"trained in {scores['seconds']:.0f} seconds")
     for name, what in {
         "umap.png": "the picture",

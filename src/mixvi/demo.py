@@ -14,7 +14,6 @@ from mixvi._keys import Keys
 
 __all__ = ["run"]
 
-N_COMPONENTS = 10  # as many as there are cell types in the data
 LABEL = "cell_type"
 KEYS = Keys("cgmdvae")
 
@@ -37,7 +36,8 @@ def run(
     Returns
     -------
     The contingency table clusters × cell types, and a dictionary of scores: those of
-    ``mixvi.metrics.clustering_scores``, and ``seconds`` of training.
+    ``mixvi.metrics.clustering_scores``, the number ``n_components`` that clusters were merged from,
+    and ``seconds`` of training.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def run(
     ):
         adata = datasets.pbmc()
         start = perf_counter()
-        tl.cgmdvae(adata, N_COMPONENTS, train_kwargs=train_kwargs, save=model, rng=seed)
+        tl.cgmdvae(adata, train_kwargs=train_kwargs, save=model, rng=seed)
         seconds = perf_counter() - start
         sc.pp.neighbors(adata, use_rep=KEYS.latent, random_state=seed)
         sc.tl.umap(adata, random_state=seed)
@@ -61,5 +61,8 @@ def run(
         figure.savefig(png, format="png", dpi=150)
         plt.close(figure)
     labels, clusters = adata.obs[LABEL], adata.obs[KEYS.cluster]
-    scores = metrics.clustering_scores(labels, clusters) | {"seconds": seconds}
+    scores = metrics.clustering_scores(labels, clusters) | {
+        "n_components": len(adata.uns[KEYS.params]["components"]),
+        "seconds": seconds,
+    }
     return metrics.contingency(labels, clusters), scores

@@ -9,6 +9,7 @@ import scvi
 
 from mixvi import datasets, metrics, pl, tl
 from mixvi.model import CGMDVAE, RMVE
+from mixvi.model.clusters import summed_by_cluster
 
 QUICK = {"max_epochs": 30, "accelerator": "cpu", "enable_progress_bar": False, "batch_size": 64}
 
@@ -186,3 +187,10 @@ def test_scipys_linkage(trained):
 def test_merging_needs_a_run():
     with pytest.raises(KeyError, match=r"adata.uns\['cgmdvae'\], found none"):
         tl.merge_components(cells(50), 3)
+
+
+def test_sums_of_responsibilities_are_probabilities():
+    probs = np.float32(
+        [[0.5, 0.5 + 2**-23, 0], [0.25, 0.25, 0.5]]
+    )  # the first as rounding leaves it
+    np.testing.assert_array_equal(summed_by_cluster(probs, [0, 0, 1]), [[1, 0], [0.5, 0.5]])

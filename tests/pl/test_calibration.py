@@ -38,7 +38,9 @@ def test_points_are_the_bins(adata, n_bins):
     ]
     intervals, points = axis.collections
     np.testing.assert_allclose(points.get_offsets(), [point[:2] for point in expected])
-    assert [text.get_text() for text in axis.texts] == [str(n) for *_, n in expected]
+    *beside, above, below = [text.get_text() for text in axis.texts]
+    assert beside == [f"{n} cells" if n > 1 else "1 cell" for *_, n in expected]
+    assert (above, below) == ("too cautious", "too sure")
     for segment, (x, share, n) in zip(intervals.get_segments(), expected, strict=True):
         oracle = binomtest(round(share * n), n).proportion_ci(method="wilson")
         np.testing.assert_allclose(segment, [[x, oracle.low], [x, oracle.high]], atol=1e-4)

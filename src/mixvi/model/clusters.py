@@ -40,7 +40,7 @@ class ComponentTable:
 
 
 def summed_by_cluster(probs: np.ndarray, cluster_of_component: Sequence[int]) -> np.ndarray:
-    """Responsibilities of clusters: the sums of those of their components.
+    """Responsibilities of clusters: the sums of those of their components, at most 1.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ def summed_by_cluster(probs: np.ndarray, cluster_of_component: Sequence[int]) ->
     Cells × clusters.
     """
     codes = np.asarray(cluster_of_component)
-    return probs @ (codes[:, None] == np.arange(codes.max() + 1)).astype(probs.dtype)
+    sums = probs @ (codes[:, None] == np.arange(codes.max() + 1)).astype(probs.dtype)
+    return np.minimum(sums, 1)  # rounding may leave a sum above it
 
 
 class ClusterMixin(PosteriorMixin):

@@ -26,8 +26,8 @@ def calibration(
     A cell is right if its label is the one its cluster is matched to
     (:func:`mixvi.metrics.matched_calibration`, the error in the title). Each point is the cells
     of one bin of confidence, at their mean confidence and the share that is right; its area grows
-    with their number, and the line through it is the 95% interval of the share. On the diagonal
-    the confidence can be taken at its word; below, it is too sure.
+    with their number, which stands beside it, and the line through it is the 95% interval of the
+    share. On the diagonal the confidence can be taken at its word; below, it is too sure.
 
     Parameters
     ----------
@@ -68,8 +68,11 @@ def calibration(
     ax.plot(stated, found, color="tab:blue", linewidth=1, alpha=0.5)
     area = 15 + 285 * counts / counts.max()
     ax.scatter(stated, found, s=area, color="tab:blue", edgecolor="white", zorder=3, clip_on=False)
-    for x, y, n in zip(stated, found, counts, strict=True):
-        ax.annotate(f"{n:,}", (x, y), (9, -9), textcoords="offset points", va="top", fontsize=7)
+    for x, y, n, beside in zip(stated, found, counts, np.sqrt(area / np.pi) + 3, strict=True):
+        text = f"{n:,} cell{'s' if n > 1 else ''}"
+        ax.annotate(text, (x, y), (beside, -2), textcoords="offset points", va="center", fontsize=7)
+    ax.text(0.02, 1, "too cautious", color="gray", va="top")
+    ax.text(1, 0, "too sure", color="gray", ha="right")
     ax.set(
         xlim=(0, 1.05),
         ylim=(-0.03, 1.05),
