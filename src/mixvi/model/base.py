@@ -39,6 +39,8 @@ Conditioning = Literal["decoder", "partial", "full"]
 MANY = 30  # components of "auto"; the merge tree says how many clusters they make
 MIN_CELLS = 10  # per component of "auto" on average, at least
 
+MASKED, PANEL = 0.2, 500  # share of the input hidden in training; genes below which none is
+
 COUNT_LIKELIHOODS = ("nb", "zinb", "poisson")
 LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
     "nb": NegativeBinomialLikelihood,
@@ -119,7 +121,7 @@ class MixtureModel(
         n_hidden: int,
         n_layers: int,
         dropout_rate: float,
-        input_dropout: float,
+        input_dropout: float | None,
         norm: Norm,
         gene_likelihood: GeneLikelihood,
         conditioning: Conditioning,
@@ -145,7 +147,7 @@ class MixtureModel(
             "gene_likelihood": gene_likelihood,
             "encode_covariates": encode_covariates,
             "use_size_factor": use_size_factor,
-            "input_dropout": input_dropout,
+            "input_dropout": _masked(n_genes) if input_dropout is None else input_dropout,
             "n_labels": len(self._known_labels()),
             "label_weight": label_weight,
         }
@@ -177,3 +179,8 @@ class MixtureModel(
             parts.append("minified")
         parts.append("trained" if self.is_trained else "untrained")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _masked(n_genes: int) -> float:
+    """Share of the input that the encoder does not see in training, by default."""
+    return MASKED if n_genes >= PANEL else 0.0

@@ -52,8 +52,9 @@ class RMVE(MixtureModel):
     dropout_rate
         Share of the encoder's hidden units dropped in training.
     input_dropout
-        Share of a cell's genes hidden from the encoder in training. Higher: a coarser latent
-        space that rests on many genes.
+        Share of a cell's genes hidden from the encoder in training; by default .2, and 0 for
+        panels of fewer than 500 genes, which cannot stand in for each other. Higher: a coarser
+        latent space that rests on many genes.
     norm
         Normalization of hidden layers: ``"batch"`` as in scVI, ``"layer"``, ``"none"``.
     gene_likelihood
@@ -119,7 +120,7 @@ class RMVE(MixtureModel):
         n_hidden: int = 128,
         n_layers: int = 1,
         dropout_rate: float = 0.1,
-        input_dropout: float = 0.2,
+        input_dropout: float | None = None,
         norm: Norm = "batch",
         gene_likelihood: GeneLikelihood = "nb",
         encoder: Literal["shared", "y_conditional"] = "shared",

@@ -45,14 +45,18 @@ class GuardComponents(Callback):
         self.n_restarts = 0
         self._n_started: int | None = None
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Count the components that the joint training starts with."""
+        module = pl_module.module
+        if self._n_started is None and not module.pretraining and _watched(module):
+            self._n_started = n_used(module.prior)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Look at the shares; before the components are started there are none."""
         module = pl_module.module
-        if module.pretraining or not _watched(module):
+        if self._n_started is None or not _watched(module):
             return
-        if self._n_started is None:  # the running shares are still those of the start
-            self._n_started = n_used(module.prior)
-        elif self._lost(module) and self.n_restarts < MAX_RESTARTS:
+        if self._lost(module) and self.n_restarts < MAX_RESTARTS:
             self._restart(trainer, module, "components were started again")
             self._n_started = n_used(module.prior)
 
