@@ -300,9 +300,9 @@ pd.DataFrame(
 measure("RMVE", repelled["strength 1"], fit(RMVE, "auto", repulsion="mmd"))
 picture(latent["RMVE"], cell_type=labels, clusters=clusters["RMVE"])
 # %% [markdown]
-# Components overlap less and fewer cells are unsure. The bound of this model contains the repulsion,
-# λ log h ≤ 0 for every cell; the log-likelihood is that of the cells alone, and comparable with the
-# others.
+# Components overlap less and fewer cells are unsure. The bound of this model contains the
+# repulsion, λ log h ≤ 0 for every cell; the log-likelihood is that of the cells alone, and
+# comparable with the others.
 #
 # The draft that RMVE comes from factors the recognition the other way round: every component has an
 # encoding q(z | x, y) of its own, and all components have unit variance. It is trained with one
