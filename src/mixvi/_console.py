@@ -1,15 +1,20 @@
-"""What the command line does with errors of the user and with the noise of other libraries."""
+"""What the command line prints: tables, errors of the user, little of other libraries' noise."""
 
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from anndata import AnnData
+from rich.console import Console
+from rich.table import Table
 
-__all__ = ["only_our_noise", "refuse", "refusing"]
+from mixvi._keys import Keys
+
+__all__ = ["only_our_noise", "print_clusters", "print_scores", "refuse", "refusing"]
 
 _NOISY = ("scvi", "lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning")
 
@@ -45,3 +50,21 @@ def only_our_noise() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def print_scores(scores: dict[str, Any]) -> None:
+    """Print scores of a clustering, one a line."""
+    table = Table("score", "value", title="Clusters against labels")
+    for name, value in scores.items():
+        table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def print_clusters(adata: AnnData, keys: Keys) -> None:
+    """Print size and confidence of every cluster."""
+    by_cluster = adata.obs.groupby(keys.cluster, observed=True)[keys.confidence]
+    table = Table("cluster", "cells", "share", "mean confidence")
+    for group, confidence in by_cluster:
+        share = f"{len(confidence) / adata.n_obs:.1%}"
+        table.add_row(str(group), str(len(confidence)), share, f"{confidence.mean():.2f}")
+    Console().print(table)

@@ -6,7 +6,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
 
-import anndata as ad
 import torch
 import typer
 from rich.console import Console
@@ -15,7 +14,7 @@ from rich.table import Table
 import mixvi
 from mixvi import demo as demonstration
 from mixvi import metrics, tl
-from mixvi._console import only_our_noise, refuse, refusing
+from mixvi._console import only_our_noise, print_clusters, print_scores, refuse, refusing
 from mixvi._files import replacing, replacing_directory
 from mixvi._input import read, variable_genes, without_empty
 from mixvi._keys import Keys
@@ -226,9 +225,9 @@ def cluster(
         with refusing(OSError):
             adata.write_h5ad(h5ad, compression="gzip", compression_opts=1)
     if score_against is not None:
-        _print_scores(metrics.clustering_scores(adata.obs[score_against], adata.obs[key]))
+        print_scores(metrics.clustering_scores(adata.obs[score_against], adata.obs[key]))
     if not quiet:
-        _print_clusters(adata, Keys(key))
+        print_clusters(adata, Keys(key))
         for written in filter(None, (output, model_dir)):
             typer.echo(f"wrote {written}")
         typer.echo(f"{perf_counter() - start:.0f} seconds")
@@ -294,19 +293,3 @@ def _check_accelerator(accelerator: Accelerator) -> None:
     }
     if not there.get(accelerator, True):
         refuse(f"expected a working {accelerator}, found none; pass --accelerator auto or cpu")
-
-
-def _print_scores(scores: dict[str, Any]) -> None:
-    table = Table("score", "value", title="Clusters against labels")
-    for name, value in scores.items():
-        table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
-    Console().print(table)
-
-
-def _print_clusters(adata: ad.AnnData, keys: Keys) -> None:
-    by_cluster = adata.obs.groupby(keys.cluster, observed=True)[keys.confidence]
-    table = Table("cluster", "cells", "share", "mean confidence")
-    for group, confidence in by_cluster:
-        share = f"{len(confidence) / adata.n_obs:.1%}"
-        table.add_row(str(group), str(len(confidence)), share, f"{confidence.mean():.2f}")
-    Console().print(table)

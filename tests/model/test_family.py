@@ -32,7 +32,8 @@ LINEAR = {
 def train(cls, adata, epochs=30, *, seed=0, lr=1e-3, setup=None, **init):
     scvi.settings.seed = seed
     cls.setup_anndata(adata, **(setup or {}))
-    model = cls(adata, **{"n_components": 4, "n_hidden": 64, **init})
+    # masked as whole transcriptomes are by default
+    model = cls(adata, **{"n_components": 4, "n_hidden": 64, "input_dropout": 0.2, **init})
     model.train(epochs, plan_kwargs={"lr": lr}, **QUIET)
     return model
 
@@ -216,7 +217,8 @@ def test_draft_recovers(cells, repulsion):
 
 @pytest.mark.parametrize("assignment", ["network", "bayes"])
 def test_gmvae_is_uniform_above_y(cells, assignment):
-    model = train(CGMDVAE, cells, dirichlet=None, assignment=assignment, covariance="diag", lr=3e-3)
+    settings = {"dirichlet": None, "assignment": assignment, "covariance": "diag"}
+    model = train(CGMDVAE, cells, 60, **settings, lr=3e-3)
     prior = model.module.prior
     assert isinstance(prior.mixture_weights, UniformWeights)
     np.testing.assert_allclose(prior.weights(), 1 / 4)

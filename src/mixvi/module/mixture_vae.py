@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, SupportsInt
 
 import torch
 from jaxtyping import Float, Int
 from scvi import REGISTRY_KEYS
-from scvi.module.base import BaseMinifiedModeModuleClass, LossOutput, auto_move_data
+from scvi.module.base import LossOutput, auto_move_data
 from scvi.utils import unsupported_if_adata_minified
 from torch import Tensor, nn
 from torch.distributions import Normal
@@ -20,11 +19,12 @@ from mixvi.distributions.sparse import map_nonzeros, row_sums
 from mixvi.priors import LatentPrior, StandardPrior
 
 from .covariates import Covariates
+from .evaluation import EvaluationMixin
 
 __all__ = ["MixtureVAE"]
 
 
-class MixtureVAE(BaseMinifiedModeModuleClass):
+class MixtureVAE(EvaluationMixin):
     r"""A VAE whose z has something richer than N(0, I) above it.
 
     .. math:: \mathrm{loss} = \frac{1}{B}\sum_{\mathrm{cells}}
@@ -298,58 +298,3 @@ class MixtureVAE(BaseMinifiedModeModuleClass):
         """Logits of the recognition of y that labels teach."""
         qz, z = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs[MODULE_KEYS.Z_KEY]
         return self.prior.recognition(qz, z, inference_outputs["c"]).logits
-
-    # use ------------------------------------------------------------------------------------
-
-    @torch.inference_mode()
-    def sample(
-        self,
-        tensors: dict[str, Tensor],
-        n_samples: int = 1,
-        generative_kwargs: dict | None = None,
-    ) -> Tensor:
-        """Posterior predictive draws, on the CPU: (cells, genes) or (cells, genes, samples)."""
-        _, generative_outputs = self.forward(
-            tensors,
-            inference_kwargs={"n_samples": n_samples},
-            generative_kwargs=generative_kwargs,
-            compute_loss=False,
-        )
-        samples = generative_outputs[MODULE_KEYS.PX_KEY].sample()
-        return (samples.permute(1, 2, 0) if n_samples > 1 else samples).cpu()
-
-    @torch.inference_mode()
-    @auto_move_data
-    def marginal_ll(
-        self,
-        tensors: dict[str, Tensor],
-        n_mc_samples: int,
-        return_mean: bool = False,
-        n_mc_samples_per_pass: int = 10,
-    ) -> Float[Tensor, " cells"] | float:
-        r"""Importance-weighted log p(x | c) under this module's own prior.
-
-        .. math:: \log \frac1S \sum_s \frac{p(x|z_s,c)\,\hat p(z_s|c)}{q(z_s|x)},
-                  \quad z_s \sim q(z|x)
-
-        with the estimate p̂ of :meth:`mixvi.priors.LatentPrior.log_weight`.
-        """
-        x = tensors[REGISTRY_KEYS.X_KEY]
-        inputs = self._get_inference_input(tensors, full_forward_pass=True)
-        log_weights = []
-        remaining = n_mc_samples
-        while remaining > 0:
-            n_samples = min(n_mc_samples_per_pass, remaining)
-            remaining -= n_samples
-            # asked for one sample, scvi-tools' convention drops the sample dimension
-            inference = self.inference(**inputs, n_samples=max(n_samples, 2))
-            generative = self.generative(**self._get_generative_input(tensors, inference))
-            z, qz = inference[MODULE_KEYS.Z_KEY], inference[MODULE_KEYS.QZ_KEY]
-            log_weight = (
-                generative[MODULE_KEYS.PX_KEY].cell_log_prob(x)
-                + self.prior.log_weight(z, inference["h"], inference["c"])
-                - qz.log_prob(z).sum(-1)
-            )
-            log_weights.append(log_weight[:n_samples])
-        log_lik = torch.cat(log_weights).logsumexp(0) - math.log(n_mc_samples)
-        return log_lik.mean().item() if return_mean else log_lik.cpu()
