@@ -144,6 +144,8 @@ def test_tree_survives_saving(trained, tmp_path):
     assert loaded.cluster_names_ == trained.cluster_names_
     np.testing.assert_array_equal(loaded.merge_tree.merges, trained.merge_tree.merges)
     np.testing.assert_array_equal(loaded.predict(), trained.predict())
+    # trained on, it would find the number of clusters again
+    assert loaded.merges_
 
 
 def test_annotated_levels(annotated):

@@ -63,7 +63,7 @@ class MixtureModel(
 ):
     """Base of the models; a subclass adds the latent prior."""
 
-    _merges: bool
+    merges_: bool
 
     def _check_sizes(
         self, n_components: int | Literal["auto"], gene_likelihood: GeneLikelihood
@@ -71,7 +71,7 @@ class MixtureModel(
         """Check what the model is asked for against the data; the number of components."""
         choice("gene_likelihood", gene_likelihood, get_args(GeneLikelihood))
         labels = self._known_labels()
-        self._merges = n_components == "auto" and not labels
+        self.merges_ = n_components == "auto" and not labels
         if n_components == "auto":
             n_components = self._enough_components(len(labels))
         if not isinstance(n_components, numbers.Integral):

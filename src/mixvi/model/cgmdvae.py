@@ -50,7 +50,9 @@ class CGMDVAE(MixtureModel):
     registry
         Registry of a data module, for a model without ``adata``.
     n_components
-        Number of clusters K; an upper bound with ``dirichlet="global"``.
+        Number of clusters K (an upper bound with ``dirichlet="global"``), or ``"auto"``: 30
+        components (fewer below 300 cells), which are merged into clusters after training
+        (:meth:`merge_components`).
     n_latent
         Dimensions of z.
     n_style
@@ -97,9 +99,12 @@ class CGMDVAE(MixtureModel):
 
     Attributes
     ----------
-    cluster_names_
+    component_names_
         Name of every component: the labels of the components that are tied to one, then
         ``novel_1``, …; the components' numbers where there are no labels.
+    cluster_names_, cluster_of_component_
+        Names of the clusters, and the position of every component's cluster among them. Clusters
+        are the components, or numbered by falling size where components were merged.
     style_use_
         Variance over the training cells of every dimension of the mean of q(w | x); a dimension
         is used above .01 :cite:p:`burda2016`. ``None`` before training.

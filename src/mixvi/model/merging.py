@@ -188,7 +188,6 @@ class MergingMixin(ClusterMixin):
             m = share @ loc
             log_p[n_clusters] = _mean_log_prob(qz, mass, m, share @ second - m**2)
             rows[n_clusters] = {"merge_cost": heights[n_clusters - 2], "smallest": mass.min()}
-        rows[1]["merge_cost"] = np.nan
         frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("n_clusters")
         last = log_p[len(weights)]
         frame.insert(0, "elbo", [elbo + log_p[k] - last for k in frame.index])

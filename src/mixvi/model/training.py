@@ -26,7 +26,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
     """scvi-tools' training with this family's phases."""
 
     _training_plan_cls = MixturePlan
-    _merges: bool
+    merges_: bool
 
     def train(
         self,
@@ -105,7 +105,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
             max_epochs = default_epochs(n_obs, batch_size)
         if self.is_trained:
             pretrain_fraction = overcluster_fraction = warmup_fraction = 0.0
-        if self._merges or self.module.prior.n_components == 1:
+        if self.merges_ or self.module.prior.n_components == 1:
             overcluster_fraction = 0.0
         schedule = Schedule.from_fractions(
             max_epochs, pretrain_fraction, overcluster_fraction, warmup_fraction
@@ -137,5 +137,5 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
         )
         loader = None if datamodule is None else datamodule.train_dataloader()
         self._measure_style_use(loader)
-        if self._merges:
+        if self.merges_:
             self.merge_components(dataloader=loader)
