@@ -1,14 +1,15 @@
-"""What the Dirichlet of CGMDVAE and the repulsion of RMVE do, K given.
+"""What the Dirichlet of CGMDVAE, the repulsion of RMVE and the size of the steps do, K given.
 
-``python -m benchmarks.ablation --data DIR`` runs what is not yet in the results file;
-``python -m benchmarks.table`` makes the table.
+``python -m benchmarks.ablation --data DIR`` runs what is not yet in the results file, with
+``--settings '*lr=*' --sets …`` only some of it; ``python -m benchmarks.table`` makes the tables.
 """
 
 import argparse
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +27,8 @@ SETS = ("zheng_pbmc_facs", "pbmc3k", "scdcc_mouse_bladder")
 RESULTS = Path("benchmarks/results/ablation.json")
 KEYS = ("set", "setting", "seed")
 STRENGTHS = (0.1, 1.0, 10.0)
+BATCH_SIZES = (128, 512, 1024)
+RATES = (1e-3, 4e-3)
 # model → (what is varied, its values, the number that says how strong it is)
 VARIED = {
     "CGMDVAE": ("dirichlet", ("collapsed", "network", "global"), "alpha"),
@@ -33,15 +36,27 @@ VARIED = {
 }
 
 
-def settings() -> dict[str, tuple[str, dict[str, Any]]]:
-    """All settings, name → (model, its options); without the thing varied first."""
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+@dataclass(frozen=True)
+class Setting:
+    """A model, its options, and those of its training."""
+
+    model: str
+    options: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def settings() -> dict[str, Setting]:
+    """All settings by name; without the thing varied first."""
+    found: dict[str, Setting] = {}
     for model, (option, values, strength) in VARIED.items():
-        found[f"{model} {option}=None"] = model, {option: None}
+        found[f"{model} {option}=None"] = Setting(model, {option: None})
         for value in values:
             for s in STRENGTHS:
                 name = f"{model} {option}={value} {strength}={s:g}"
-                found[name] = model, {option: value, strength: s}
+                found[name] = Setting(model, {option: value, strength: s})
+    for model, size, lr in product(VARIED, BATCH_SIZES, RATES):
+        training = {"batch_size": size, "plan_kwargs": {"lr": lr}}
+        found[f"{model} batch_size={size} lr={lr:g}"] = Setting(model, training=training)
     return found
 
 
@@ -66,9 +81,10 @@ def run(adata: ad.AnnData, name: str, setting: str, seed: int) -> Row:
     """Train one model and score its clusters; components are used if a cell is in them."""
     from mixvi.metrics import adjusted_rand_index
 
-    model_name, options = settings()[setting]
+    chosen = settings()[setting]
     start = perf_counter()
-    model = peers.train(adata, seed, model_name, n_components=n_classes(adata), **options)
+    options = {"n_components": n_classes(adata), **chosen.options}
+    model = peers.train(adata, seed, chosen.model, options, chosen.training)
     clusters = np.asarray(model.predict())
     seconds = perf_counter() - start
     mask = labeled(adata)

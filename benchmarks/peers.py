@@ -147,7 +147,7 @@ def mixvi(adata: ad.AnnData, seed: int, model_name: str, n_components: int | str
     n_components
         The true number of classes, or ``"auto"`` where the model finds the number.
     """
-    model = train(adata, seed, model_name, n_components=n_components)
+    model = train(adata, seed, model_name, {"n_components": n_components})
     probabilities = model.predict_proba()
     return Embedding(
         model.get_latent_representation(),
@@ -158,8 +158,14 @@ def mixvi(adata: ad.AnnData, seed: int, model_name: str, n_components: int | str
     )
 
 
-def train(adata: ad.AnnData, seed: int, model_name: str, **options: Any) -> Any:
-    """Train one of mixvi's models on counts, with its default training.
+def train(
+    adata: ad.AnnData,
+    seed: int,
+    model_name: str,
+    options: dict[str, Any],
+    training: dict[str, Any] | None = None,
+) -> Any:
+    """Train one of mixvi's models on counts.
 
     Parameters
     ----------
@@ -169,8 +175,10 @@ def train(adata: ad.AnnData, seed: int, model_name: str, **options: Any) -> Any:
         Goes to ``scvi.settings.seed``.
     model_name
         Name of a class in :mod:`mixvi.model`.
-    **options
+    options
         Of the model, ``n_components`` and others.
+    training
+        Options of its training; the default recipe if there are none.
     """
     # imported here so that the peers run without it
     import mixvi.model
@@ -180,7 +188,7 @@ def train(adata: ad.AnnData, seed: int, model_name: str, **options: Any) -> Any:
     model_class = getattr(mixvi.model, model_name)
     model_class.setup_anndata(cells, **covariates(cells))
     model = model_class(cells, **options)
-    model.train(enable_progress_bar=False)
+    model.train(enable_progress_bar=False, **(training or {}))
     return model
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.markdown import extent, markdown, number
@@ -11,18 +12,20 @@ from benchmarks.store import Row
 
 
 def ablation_page(rows: Sequence[Row]) -> str:
-    """Write one table per model: settings × sets, ARI, components used and separation."""
+    """Write a table for each thing varied: settings × sets, ARI, components and separation."""
     frame = pd.DataFrame(rows).astype({"separation": float})
-    frame["model"] = frame["setting"].str.split().str[0]
-    sets = in_order(set(frame["set"]))
-    k = ", ".join(f"{short(s)} {frame.loc[frame['set'] == s, 'k'].iloc[0]}" for s in sets)
+    model, _, varied = frame["setting"].str.partition(" ").to_numpy().T
+    frame["title"] = np.where(pd.Series(varied).str.contains("lr="), model + ", steps", model)
+    k_of = frame.groupby("set")["k"].first()
+    k = ", ".join(f"{short(s)} {k_of[s]}" for s in in_order(set(frame["set"])))
     parts = [
-        "# What the Dirichlet and the repulsion do",
+        "# What the Dirichlet, the repulsion and the steps do",
         f"K given ({k}). ARI: mean (worst) over seeds. *used*: components with at least one cell, "
         "mean over seeds. *separation*: the smallest distance of two used components, "
         "‖(μ_k − μ_l) / σ‖ with σ² the mean of their variances; mean over seeds.",
     ]
-    for model, part in frame.groupby("model"):
+    for title, part in frame.groupby("title"):
+        sets = in_order(set(part["set"]))
         # in the order of the results file: None first, then by name and strength
         lines = [
             _line(own, str(setting), sets) for setting, own in part.groupby("setting", sort=False)
@@ -30,7 +33,7 @@ def ablation_page(rows: Sequence[Row]) -> str:
         lines.sort(key=lambda line: "None" not in line[0])
         header = ["setting", "seeds", *(f"ARI {short(s)}" for s in sets), "ARI, mean of sets"]
         header += [f"{what} {short(s)}" for what in ("used", "separation") for s in sets]
-        parts += [f"## {model}", markdown(header, lines)]
+        parts += [f"## {title}", markdown(header, lines)]
     return "\n\n".join(parts) + "\n"
 
 

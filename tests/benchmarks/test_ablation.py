@@ -32,11 +32,13 @@ def folder(tmp_path):
 
 def test_every_strength_of_everything_and_each_once_without():
     found = ablation.settings()
-    assert len(found) == 1 + 3 * 3 + 1 + 4 * 3
-    assert found["CGMDVAE dirichlet=None"] == ("CGMDVAE", {"dirichlet": None})
-    assert found["RMVE repulsion=mmd repulsion_strength=0.1"] == (
-        "RMVE",
-        {"repulsion": "mmd", "repulsion_strength": 0.1},
+    assert len(found) == 1 + 3 * 3 + 1 + 4 * 3 + 2 * 3 * 2
+    assert found["CGMDVAE dirichlet=None"] == ablation.Setting("CGMDVAE", {"dirichlet": None})
+    assert found["RMVE repulsion=mmd repulsion_strength=0.1"] == ablation.Setting(
+        "RMVE", {"repulsion": "mmd", "repulsion_strength": 0.1}
+    )
+    assert found["RMVE batch_size=512 lr=0.004"] == ablation.Setting(
+        "RMVE", training={"batch_size": 512, "plan_kwargs": {"lr": 0.004}}
     )
 
 
@@ -52,7 +54,8 @@ def test_separation_is_the_smallest_distance_in_standard_deviations():
 def test_rows_appear_and_are_not_run_twice(folder, monkeypatch):
     calls = []
 
-    def train(adata, seed, model_name, **options):
+    def train(adata, seed, model_name, options, training):
+        assert training == {}
         calls.append((seed, model_name, options))
         return Model()
 

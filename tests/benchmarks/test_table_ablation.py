@@ -16,13 +16,15 @@ def test_settings_are_lines_and_models_are_tables():
         for seed, ari in enumerate((0.5, 0.7))
     ]
     rows += [row("CGMDVAE dirichlet=None", "pbmc3k", 0, 0.4, None)]
+    rows += [row("RMVE batch_size=512 lr=0.004", "pbmc3k", 0, 0.3)]
     text = ablation_page(rows)
-    cgmdvae, rmve = text.split("## ")[1:]
+    cgmdvae, rmve, steps = text.split("## ")[1:]
+    assert steps.startswith("RMVE, steps\n")
+    assert steps.splitlines()[2].startswith("| setting | seeds | ARI pbmc3k | ARI, mean of sets |")
+    assert steps.splitlines()[4].startswith("| `batch_size=512 lr=0.004` | 1 | 0.300 (0.300) |")
     lines = rmve.splitlines()[4:]
     assert lines[0].startswith("| `repulsion=None` | 2 | 0.600 (0.500) | 0.600 (0.500) | 0.600 |")
     assert lines[1].startswith("| `repulsion=mmd repulsion_strength=1` | 2 |")
     assert rmve.splitlines()[2].startswith("| setting | seeds | ARI pbmc3k | ARI worm |")
-    # one component is no pair, and one set is no mean of two
-    assert cgmdvae.splitlines()[4] == (
-        "| `dirichlet=None` | 1 | 0.400 (0.400) | – (–) | – | 4.0 | – | – | – |"
-    )
+    # one component is no pair
+    assert cgmdvae.splitlines()[4] == ("| `dirichlet=None` | 1 | 0.400 (0.400) | 0.400 | 4.0 | – |")
