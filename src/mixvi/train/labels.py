@@ -14,8 +14,8 @@ from mixvi.priors import merge_tree
 __all__ = ["label_start", "propagate"]
 
 NEIGHBORS = 15
-STAY = 0.1  # weight of a cell's own opinion against its neighbors'
-N_ROUNDS = 60  # .9 to this power is below 1/500
+STAY = 0.03  # weight of a cell's own opinion against its neighbors'
+N_ROUNDS = 150  # .97 to this power is about .01
 SEPARATE = 0.12  # cost of the merge that is not made any more, as for clusters without labels
 CHANCE = 0.05  # below it, a cluster without a labeled cell is no accident
 
@@ -26,11 +26,11 @@ def propagate(z: np.ndarray, labels: np.ndarray, n_labels: int) -> np.ndarray:
     A logistic regression on the labeled cells gives every cell an opinion F₀, which is averaged
     over the graph of its 15 nearest neighbors,
 
-    .. math:: F \leftarrow .9\, P F + .1\, F_0,
+    .. math:: F \leftarrow .97\, P F + .03\, F_0,
 
-    P the graph's random walk, the labeled cells' F₀ their label. The regression tells types apart
-    that lie side by side, the graph carries a single label through a type of any shape
-    :cite:p:`zhou2004`.
+    P the graph's random walk, with the labeled cells' rows held at their label. The regression tells types apart
+    that lie side by side, the graph :cite:p:`zhou2004` bends its straight borders to where the
+    cells are few.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def propagate(z: np.ndarray, labels: np.ndarray, n_labels: int) -> np.ndarray:
     spread = opinion
     for _ in range(N_ROUNDS):
         spread = (1 - STAY) * (walk @ spread) + STAY * opinion
-    spread[known] = opinion[known]
+        spread[known] = opinion[known]
     return spread
 
 
@@ -108,7 +108,8 @@ def label_start(
     probs = propagate(z, labels, n_labels)
     free = unreached(fine, _moments(z, fine), labels, probs, n_free)
     free *= (labels < 0)[:, None]
-    tied = probs * (1 - free.sum(1, keepdims=True))
+    # all of a cell to one label: shared cells would pull the components together
+    tied = np.eye(n_labels)[probs.argmax(1)] * (1 - free.sum(1, keepdims=True))
     tied = np.concatenate([_split(z, own, components_per_label) for own in tied.T], axis=1)
     return np.concatenate([tied, free], axis=1)
 
