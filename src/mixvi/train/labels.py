@@ -28,9 +28,9 @@ def propagate(z: np.ndarray, labels: np.ndarray, n_labels: int) -> np.ndarray:
 
     .. math:: F \leftarrow .97\, P F + .03\, F_0,
 
-    P the graph's random walk, with the labeled cells' rows held at their label. The regression tells types apart
-    that lie side by side, the graph :cite:p:`zhou2004` bends its straight borders to where the
-    cells are few.
+    P the graph's random walk, with the labeled cells' rows held at their label. The regression
+    tells types apart that lie side by side, the graph :cite:p:`zhou2004` bends its straight borders
+    to where the cells are few.
 
     Parameters
     ----------
