@@ -78,20 +78,23 @@ def start_components(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -
     """
     latent = encode(module, batches)
     n_components, per_label = module.prior.n_components, module.prior.components_per_label
+    n_free = n_components - module.n_labels * per_label
     if latent.labels is not None and (latent.labels >= 0).any():
+        first = 0
         found = label_start(
             latent.z.cpu().double().numpy(),
             latent.labels.cpu().numpy(),
             _fine_clusters(module.pretraining_prior, latent, n_components),
             n_labels=module.n_labels,
             components_per_label=per_label,
-            n_free=n_components - module.n_labels * per_label,
+            n_free=n_free,
         )
         start = torch.as_tensor(found).to(latent.z)
-    else:
-        start = _clusters(module.pretraining_prior, latent, n_components)
+    else:  # no cluster gets a label's name by accident, unless all components have one
+        first = n_components - n_free if n_free else 0
+        start = _clusters(module.pretraining_prior, latent, n_components - first)
     weights = latent.z.new_zeros(len(latent.z), n_components)
-    weights[:, : start.shape[1]] = start
+    weights[:, first : first + start.shape[1]] = start
     module.initialize_(latent.z, latent.h, weights, latent.c)
 
 
