@@ -26,6 +26,10 @@ class DataSplitter(dataloaders.DataSplitter):
         For scvi-tools' data splitter.
     """
 
+    train_idx: np.ndarray
+    val_idx: np.ndarray
+    test_idx: np.ndarray
+
     def __init__(self, adata_manager: Any, *, n_labels: int = 0, **kwargs: Any):
         super().__init__(adata_manager, **kwargs)
         self.n_labels = n_labels
