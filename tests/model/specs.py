@@ -35,7 +35,13 @@ SPECS = {
     "CGMDVAE-labels": Spec(
         CGMDVAE,
         {"batch_key": "batch", "labels_key": "labels", "unlabeled_category": "unknown"},
-        {"dirichlet": "global", "n_style": 0, "n_components": 4},
+        {
+            "dirichlet": "global",
+            "n_style": 0,
+            "n_components": 8,
+            "components_per_label": 2,
+            "class_weights": "balanced",
+        },
     ),
     "CGMDVAE-auto": Spec(CGMDVAE, {"batch_key": "batch"}, {"n_components": "auto"}),
     "RMVE": Spec(RMVE, {"batch_key": "batch", "condition_key": "condition"}),

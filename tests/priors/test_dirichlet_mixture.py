@@ -259,15 +259,19 @@ def test_initialize_starts_the_classifier(conditioned):
     assert (found == y).double().mean() > 0.97
 
 
-def test_empty_components_stay_near_the_data():
+def test_empty_components_take_no_cells():
     z, weights, _ = clusters()
+    c = torch.zeros(len(z), C).double()
     prior = mixture(5, 2)
-    prior.initialize_(z, functional.pad(weights, (0, 2)), torch.zeros(len(z), C).double())
+    prior.initialize_(z, functional.pad(weights, (0, 2)), c)
     assert all(parameter.isfinite().all() for parameter in prior.components.parameters())
-    spread = z.std(0)
-    assert ((prior.components.loc[3:] - z.mean(0)).abs() < 5 * spread).all()
+    assert prior.assignment(z, c).probs[:, 3:].max() < 1e-3
+    farthest = (z - z.mean(0)).norm(dim=-1).max()
+    assert ((prior.components.loc[3:] - z.mean(0)).norm(dim=-1) > farthest).all()
+    # as wide as the others
+    pooled = weights.mean(0) @ prior.components.log_variance[:3].exp()
     torch.testing.assert_close(
-        prior.components.log_variance[3:].exp().detach(), z.var(0).expand(2, 2)
+        prior.components.log_variance[3:].exp().detach(), pooled.detach().expand(2, 2)
     )
 
 

@@ -5,8 +5,10 @@ import pytest
 import torch
 from sklearn.datasets import make_blobs
 
+from mixvi import datasets
 from mixvi.metrics import adjusted_rand_index
-from mixvi.train import fit_start
+from mixvi.model import RMVE
+from mixvi.train import fit_start, start_components
 
 pytestmark = pytest.mark.law
 
@@ -44,3 +46,15 @@ def test_fewer_cells_than_clusters(n_cells):
     weights = fit_start(z, 10)
     assert weights.shape[1] <= min(10, n_cells)
     np.testing.assert_allclose(weights.sum(1), 1)
+
+
+def test_no_cluster_gets_a_label_that_no_cell_has():
+    """Training cells without any labeled one: clusters start free components."""
+    adata = datasets.simulate(120, 30, n_components=3, rng=0)
+    adata.obs["labels"] = np.repeat(["T", "unknown"], [20, 100])
+    RMVE.setup_anndata(adata, labels_key="labels", unlabeled_category="unknown")
+    model = RMVE(adata, n_components=4, n_hidden=8)
+    loader = model._make_data_loader(adata, indices=np.arange(20, 120))
+    start_components(model.module, loader)
+    assert model.module.prior.usage[0] == 0
+    assert model.module.prior.usage[1:].sum() == pytest.approx(1)

@@ -10,6 +10,7 @@ from mixvi.metrics.clustering import (
     normalized_mutual_info,
     purity,
 )
+from mixvi.metrics.mixing import within_type_mixing
 from mixvi.metrics.stability import cluster_stability
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "n_captured",
     "normalized_mutual_info",
     "purity",
+    "within_type_mixing",
 ]

@@ -27,6 +27,7 @@ from .annotation import AnnotationMixin
 from .checks import check_matrix, check_n_components, get_matrix
 from .density import DensityMixin
 from .generation import GenerationMixin
+from .labels import LabelsMixin, check_components_per_label
 from .merging import MergingMixin
 from .options import choice
 from .training import TrainingMixin
@@ -54,6 +55,7 @@ LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
 class MixtureModel(
     TrainingMixin,
     AnnotationMixin,
+    LabelsMixin,
     MergingMixin,
     GenerationMixin,
     DensityMixin,
@@ -66,40 +68,41 @@ class MixtureModel(
     merges_: bool
 
     def _check_sizes(
-        self, n_components: int | Literal["auto"], gene_likelihood: GeneLikelihood
+        self,
+        n_components: int | Literal["auto"],
+        gene_likelihood: GeneLikelihood,
+        components_per_label: int,
     ) -> int:
         """Check what the model is asked for against the data; the number of components."""
         choice("gene_likelihood", gene_likelihood, get_args(GeneLikelihood))
+        check_components_per_label(components_per_label)
         labels = self._known_labels()
+        n_tied = len(labels) * components_per_label
         self.merges_ = n_components == "auto" and not labels
         if n_components == "auto":
-            n_components = self._enough_components(len(labels))
+            n_components = self._enough_components(len(labels), n_tied)
         if not isinstance(n_components, numbers.Integral):
             raise TypeError(
                 f"expected n_components to be a whole number or 'auto', found {n_components!r}"
             )
         n_components = int(n_components)
-        if n_components < max(1, len(labels)):
+        if n_components < max(1, n_tied):
             raise ValueError(
-                f"expected n_components of at least {max(1, len(labels))} (one for every label), "
-                f"found {n_components}"
+                f"expected n_components of at least {max(1, n_tied)} ({components_per_label} for "
+                f"every label), found {n_components}"
             )
         if self.adata is not None:
             check_n_components(n_components, self.adata.n_obs)
             if self.minified_data_type is None:
                 self._check_matrix(gene_likelihood)
-        free = range(1, n_components - len(labels) + 1)
-        self.component_names_ = (
-            labels + [f"novel_{i}" for i in free] if labels else [str(i - 1) for i in free]
-        )
-        self._unmerge()
+        self._name_components(labels, n_components - n_tied, components_per_label)
         return n_components
 
-    def _enough_components(self, n_labels: int) -> int:
+    def _enough_components(self, n_labels: int, n_tied: int) -> int:
         """More components than clusters are expected, as far as there are cells for them."""
         n_obs = self.summary_stats.n_cells
         if n_labels:
-            return n_labels + max(5, n_labels)
+            return n_tied + max(5, n_labels)
         return int(min(MANY, max(1, n_obs // MIN_CELLS)))
 
     def _check_matrix(self, gene_likelihood: GeneLikelihood) -> None:

@@ -21,6 +21,7 @@ from mixvi.priors import (
 )
 
 from .base import Conditioning, GeneLikelihood, MixtureModel
+from .labels import ClassWeights
 from .options import choice
 
 __all__ = ["CGMDVAE"]
@@ -52,7 +53,8 @@ class CGMDVAE(MixtureModel):
     n_components
         Number of clusters K (an upper bound with ``dirichlet="global"``), or ``"auto"``: 30
         components (fewer below 300 cells), which are merged into clusters after training
-        (:meth:`merge_components`).
+        (:meth:`merge_components`). With labels, ``"auto"`` are the components tied to them and as
+        many free ones as there are labels, 5 at least.
     n_latent
         Dimensions of z.
     n_style
@@ -94,17 +96,26 @@ class CGMDVAE(MixtureModel):
         the thesis.
     label_weight
         Weight of the labels' cross-entropy beside the ELBO, if labels are registered.
+    class_weights
+        What a label counts in that term. ``None``: every labeled cell alike. ``"balanced"``: every
+        label alike, so that a cell of a rare one counts more (the mean over labeled cells is 1).
+        Or a dict of label and weight, 1 where a label is missing.
+    components_per_label
+        Components tied to every label. More describe types that are no single cloud (states,
+        subtypes without a name); the clusters still are the labels, their components are there
+        with ``level="component"``.
     datamodule
         Not used; scvi-tools passes it when loading.
 
     Attributes
     ----------
     component_names_
-        Name of every component: the labels of the components that are tied to one, then
-        ``novel_1``, …; the components' numbers where there are no labels.
+        Name of every component: those tied to a label have its name (``"T_1"``, ``"T_2"`` where it
+        has several), the free ones are ``novel_1``, …; numbers where there are no labels.
     cluster_names_, cluster_of_component_
         Names of the clusters, and the position of every component's cluster among them. Clusters
-        are the components, or numbered by falling size where components were merged.
+        are the labels and the free components; without labels the components, or numbered by
+        falling size where components were merged.
     style_use_
         Variance over the training cells of every dimension of the mean of q(w | x); a dimension
         is used above .01 :cite:p:`burda2016`. ``None`` before training.
@@ -150,10 +161,12 @@ class CGMDVAE(MixtureModel):
         covariance: Covariance = "tied",
         assignment: Literal["bayes", "network"] = "bayes",
         label_weight: float = 1.0,
+        class_weights: ClassWeights = None,
+        components_per_label: int = 1,
         datamodule: Any = None,
     ):
         super().__init__(adata, registry)
-        n_components = self._check_sizes(n_components, gene_likelihood)
+        n_components = self._check_sizes(n_components, gene_likelihood, components_per_label)
         choice("conditioning", conditioning, get_args(Conditioning))
         choice("style_prior", style_prior, ("standard", "learned"))
         choice("norm", norm, get_args(Norm))
@@ -191,6 +204,7 @@ class CGMDVAE(MixtureModel):
             ),
             classifier=classifier,
             conditioned=n_seen > 0,
+            components_per_label=components_per_label,
         )
         self.module = self._build_module(
             prior,
@@ -204,6 +218,7 @@ class CGMDVAE(MixtureModel):
             conditioning=conditioning,
             label_weight=label_weight,
         )
+        self._set_class_weights(class_weights)
         self._module_kwargs: dict[str, Any] = {}
         self._model_summary_string = repr(self)
         self.init_params_ = self._get_init_params(locals())

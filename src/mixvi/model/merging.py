@@ -194,11 +194,6 @@ class MergingMixin(ClusterMixin):
         frame.attrs["suggested"] = tree.n_clusters(threshold)
         return frame
 
-    def _unmerge(self) -> None:
-        self.cluster_names_ = list(self.component_names_)
-        self.cluster_of_component_ = list(range(len(self.component_names_)))
-        self.merge_arrays_ = self.merge_threshold_ = None
-
 
 def _mean_log_prob(qz: Normal, weights: np.ndarray, loc: np.ndarray, variance: np.ndarray) -> float:
     """Mean over cells of E_q(z|x) log Σ_k π_k N(z | μ_k, σ²_k)."""

@@ -26,11 +26,11 @@ class PosteriorMixin(RegistrationMixin):
     Attributes
     ----------
     component_names_
-        Name of every component: the labels of the components that are tied to one, then
-        ``novel_1``, …; the components' numbers where there are no labels.
+        Name of every component: those tied to a label have its name (``"T_1"``, ``"T_2"`` where it
+        has several), the free ones are ``novel_1``, …; numbers where there are no labels.
     cluster_names_
-        Name of every cluster: the components' names, or numbers by falling size where components
-        were merged.
+        Name of every cluster: the labels and the free components; without labels the components'
+        names, or numbers by falling size where components were merged.
     cluster_of_component_
         Position in ``cluster_names_`` of every component's cluster.
     style_use_

@@ -14,6 +14,7 @@ from mixvi.priors import GaussianMixture, LatentPrior, StandardPrior
 from mixvi.priors import repulsion as repulsion_by_name
 
 from .base import GeneLikelihood, MixtureModel
+from .labels import ClassWeights
 from .options import choice
 
 __all__ = ["RMVE"]
@@ -44,7 +45,8 @@ class RMVE(MixtureModel):
         Registry of a data module, for a model without ``adata``.
     n_components
         Number of clusters K, or ``"auto"``: 30 components (fewer below 300 cells), which are
-        merged into clusters after training (:meth:`merge_components`).
+        merged into clusters after training (:meth:`merge_components`). With labels, ``"auto"`` are
+        the components tied to them and as many free ones as there are labels, 5 at least.
     n_latent
         Dimensions of z.
     n_hidden, n_layers
@@ -82,6 +84,14 @@ class RMVE(MixtureModel):
         state in every batch. ``"partial"``: the encoder too.
     label_weight
         α, the weight of −log q(y | x) at the label beside the ELBO, if labels are registered.
+    class_weights
+        What a label counts in that term. ``None``: every labeled cell alike. ``"balanced"``: every
+        label alike, so that a cell of a rare one counts more (the mean over labeled cells is 1).
+        Or a dict of label and weight, 1 where a label is missing.
+    components_per_label
+        Components tied to every label. More describe types that are no single cloud (states,
+        subtypes without a name); the clusters still are the labels, their components are there
+        with ``level="component"``.
     datamodule
         Not used; scvi-tools passes it when loading.
 
@@ -130,10 +140,12 @@ class RMVE(MixtureModel):
         repulsion_strength: float = 1.0,
         conditioning: Literal["decoder", "partial"] = "decoder",
         label_weight: float = 1.0,
+        class_weights: ClassWeights = None,
+        components_per_label: int = 1,
         datamodule: Any = None,
     ):
         super().__init__(adata, registry)
-        n_components = self._check_sizes(n_components, gene_likelihood)
+        n_components = self._check_sizes(n_components, gene_likelihood, components_per_label)
         choice("encoder", encoder, ("shared", "y_conditional"))
         choice("covariance", covariance, get_args(Covariance))
         choice("assignment", assignment, ("bayes", "network"))
@@ -157,6 +169,7 @@ class RMVE(MixtureModel):
                 ),
                 repulsion=None if repulsion is None else repulsion_by_name(repulsion),
                 strength=repulsion_strength,
+                components_per_label=components_per_label,
             )
         self.module = self._build_module(
             prior,
@@ -171,6 +184,7 @@ class RMVE(MixtureModel):
             label_weight=label_weight,
             y_conditional=encoder == "y_conditional" and isinstance(prior, GaussianMixture),
         )
+        self._set_class_weights(class_weights)
         self._module_kwargs: dict[str, Any] = {}
         self._model_summary_string = repr(self)
         self.init_params_ = self._get_init_params(locals())

@@ -8,6 +8,7 @@ from typing import Any
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from mixvi.train import (
+    DataSplitter,
     GuardComponents,
     KeepBest,
     MixturePlan,
@@ -16,16 +17,18 @@ from mixvi.train import (
     default_epochs,
 )
 
+from .labels import LabelsMixin
 from .merging import MergingMixin
 from .style import StyleMixin
 
 __all__ = ["TrainingMixin"]
 
 
-class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
+class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MergingMixin):
     """scvi-tools' training with this family's phases."""
 
     _training_plan_cls = MixturePlan
+    _data_splitter_cls = DataSplitter
     merges_: bool
 
     def train(
@@ -60,7 +63,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
         accelerator, devices
             As in Lightning: ``"auto"``, ``"cpu"``, ``"gpu"``, …
         train_size, validation_size
-            Shares of the cells; by default 90 % are trained on.
+            Shares of the cells; by default 90 % are trained on. Cells without a label are held out
+            first.
         batch_size
             Cells per step.
         early_stopping
@@ -122,6 +126,11 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MergingMixin):
         kwargs.setdefault("log_every_n_steps", 1)  # the plan logs by epoch; short runs are fine
         if datamodule is not None:
             kwargs["datamodule"] = datamodule
+        if self.balances_:
+            self._balance_labels(datamodule)
+        if datamodule is None:
+            splitting = kwargs.get("datasplitter_kwargs") or {}
+            kwargs["datasplitter_kwargs"] = {"n_labels": self.module.n_labels, **splitting}
         self.module.train()  # a trained model was left in evaluation mode
         super().train(
             max_epochs=max_epochs,

@@ -11,12 +11,12 @@ from scvi.module.base import LossOutput, auto_move_data
 from scvi.utils import unsupported_if_adata_minified
 from torch import Tensor, nn
 from torch.distributions import Normal
-from torch.nn import functional
 
 from mixvi._compat import MODULE_KEYS
 from mixvi.distributions import HiddenLayers, Likelihood
 from mixvi.distributions.sparse import map_nonzeros, row_sums
 from mixvi.priors import LatentPrior, StandardPrior
+from mixvi.priors.mixture import at_label
 
 from .covariates import Covariates
 from .evaluation import EvaluationMixin
@@ -56,9 +56,10 @@ class MixtureVAE(EvaluationMixin):
     n_labels
         Number of known labels; the first components are tied to them. 0: unsupervised.
     label_weight
-        α, the weight of −log q(y | z) at the label of a labeled cell.
+        α, the weight of −log q(y | z) at the label of a labeled cell, times ``class_weights``.
     """
 
+    class_weights: Tensor
     pretraining_prior: LatentPrior
 
     def __init__(
@@ -87,6 +88,7 @@ class MixtureVAE(EvaluationMixin):
         self.use_size_factor = use_size_factor
         self.input_dropout = nn.Dropout(input_dropout)
         self.n_labels, self.label_weight = n_labels, label_weight
+        self.register_buffer("class_weights", torch.ones(n_labels))
         # names that scvi-tools' mixins read
         self.gene_likelihood, self.dispersion = gene_likelihood, "gene"
         self.n_latent, self.n_batch = prior.n_latent, covariates.n_batch
@@ -280,7 +282,7 @@ class MixtureVAE(EvaluationMixin):
         self.prior.initialize_(z, weights, c)
 
     def known_labels(self, tensors: dict[str, Tensor]) -> Int[Tensor, " cells"] | None:
-        """Component that each cell's label ties it to, −1 for cells without a label."""
+        """Label of every cell, −1 where it is not known."""
         if not self.n_labels:
             return None
         labels = tensors[REGISTRY_KEYS.LABELS_KEY].flatten().long()
@@ -289,10 +291,11 @@ class MixtureVAE(EvaluationMixin):
     def _classification(
         self, inference_outputs: dict[str, Any], labels: Int[Tensor, " cells"]
     ) -> Float[Tensor, ""]:
-        """Mean over the mini-batch of −log q(y = label), 0 for cells without a label."""
+        """Mean over the mini-batch of −w log q(y = label), 0 for cells without a label."""
         logits = self._class_logits(inference_outputs)
-        losses = functional.cross_entropy(logits, labels.clamp(min=0), reduction="none")
-        return (losses * (labels >= 0)).mean()
+        own = at_label(logits, labels, self.prior.components_per_label)
+        losses = logits.logsumexp(-1) - own.logsumexp(-1)
+        return (self.class_weights[labels] * losses).mean()
 
     def _class_logits(self, inference_outputs: dict[str, Any]) -> Float[Tensor, "cells K"]:
         """Logits of the recognition of y that labels teach."""

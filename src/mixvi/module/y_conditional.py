@@ -12,7 +12,7 @@ from torch.distributions import Normal
 from mixvi._compat import MODULE_KEYS
 from mixvi.distributions import GaussianArrow
 from mixvi.priors import GaussianMixture
-from mixvi.priors.mixture import fit_classifier, one_hot_where_known
+from mixvi.priors.mixture import at_label, fit_classifier
 
 from .mixture_vae import MixtureVAE
 
@@ -91,7 +91,9 @@ class YConditionalVAE(MixtureVAE):
         labels: Int[Tensor, " cells"] | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         qzy, c = inference_outputs["qzy"], inference_outputs["c"]
-        q = one_hot_where_known(inference_outputs["y_logits"].softmax(-1), labels)
+        q = at_label(
+            inference_outputs["y_logits"], labels, self.prior.components_per_label
+        ).softmax(-1)
         z = qzy.rsample().movedim(-2, 0)  # (K, cells, D)
         inputs = self._get_generative_input(tensors, inference_outputs)
         log_depth = inputs["log_depth"].expand(*z.shape[:-1], 1)

@@ -35,11 +35,14 @@ class LatentPrior(nn.Module):
     ----------
     n_components, n_latent, n_style
         K, D and W (0 where there is no style).
+    components_per_label
+        The first components are tied to labels, as many to each.
     """
 
     n_components: int
     n_latent: int
     n_style: int = 0
+    components_per_label: int = 1
 
     @abstractmethod
     def divergence(
@@ -63,7 +66,8 @@ class LatentPrior(nn.Module):
         c
             Covariates.
         labels
-            Component that a cell is known to belong to, −1 where it is not known.
+            Label of every cell, which ties it to the label's components, −1 where it is not
+            known.
         """
 
     def style_divergence(

@@ -10,7 +10,7 @@ from torch.distributions import Normal, kl_divergence
 from mixvi.distributions import Components, GaussianArrow
 
 from .dirichlet import GlobalDirichlet, MixtureWeights
-from .mixture import MixturePrior, one_hot_where_known
+from .mixture import MixturePrior
 
 __all__ = ["DirichletMixture"]
 
@@ -42,6 +42,8 @@ class DirichletMixture(MixturePrior):
         Network z → logits of q(y | z) (the thesis's form), or ``None`` for Bayes' rule.
     conditioned
         Whether p(z | w, y) and the classifier see the covariates too (appended to w and z).
+    components_per_label
+        Components of one label, where there are labels.
     """
 
     def __init__(
@@ -53,8 +55,11 @@ class DirichletMixture(MixturePrior):
         style_prior: GaussianArrow | None = None,
         classifier: nn.Module | None = None,
         conditioned: bool = False,
+        components_per_label: int = 1,
     ):
-        super().__init__(components, classifier=classifier)
+        super().__init__(
+            components, classifier=classifier, components_per_label=components_per_label
+        )
         self.n_style = 0 if style_posterior is None else style_posterior.loc.out_features
         self.mixture_weights = mixture_weights
         self.prunes = isinstance(mixture_weights, GlobalDirichlet)
@@ -72,10 +77,10 @@ class DirichletMixture(MixturePrior):
     ) -> dict[str, Tensor]:
         """``kl_z``, ``kl_w`` (with a style), ``kl_y`` and ``kl_d`` (where d is the cell's own).
 
-        For a cell with a label q(y | z) is replaced by the label.
+        For a cell with a label q(y | z) is restricted to the label's components.
         """
         w = self.style(h).rsample() if self.n_style else None
-        q = one_hot_where_known(self.assignment(z, c).probs, labels)
+        q = self._probs(self.assignment(z, c), labels)
         self._count_(q)
         kl_z = (q * self.components.kl(qz, self._append(w, c))).sum(-1)
         return {

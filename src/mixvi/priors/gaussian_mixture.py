@@ -9,7 +9,7 @@ from torch.distributions import Categorical, Normal
 
 from mixvi.distributions import Components
 
-from .mixture import USAGE_STEP, MixturePrior, one_hot_where_known
+from .mixture import USAGE_STEP, MixturePrior
 from .repulsion import Repulsion
 
 __all__ = ["GaussianMixture"]
@@ -52,6 +52,8 @@ class GaussianMixture(MixturePrior):
     strength
         λ in nats per cell. The prior of a data set of n cells would weigh 1/n, and do nothing;
         λ is a tempered weight.
+    components_per_label
+        Components of one label, where there are labels.
     """
 
     counts: Tensor
@@ -66,8 +68,11 @@ class GaussianMixture(MixturePrior):
         classifier: nn.Module | None = None,
         repulsion: Repulsion | None = None,
         strength: float = 1.0,
+        components_per_label: int = 1,
     ):
-        super().__init__(components, classifier=classifier)
+        super().__init__(
+            components, classifier=classifier, components_per_label=components_per_label
+        )
         self.repulsion, self.strength = repulsion, strength
         for parameter in components.parameters():
             parameter.requires_grad_(False)
@@ -86,7 +91,7 @@ class GaussianMixture(MixturePrior):
         labels: Int[Tensor, " cells"] | None = None,
     ) -> dict[str, Tensor]:
         """``kl_z``, ``kl_y`` and, where there is one, ``repulsion``: −λ log h for every cell."""
-        q = one_hot_where_known(self.recognition(qz, z, c).probs, labels)
+        q = self._probs(self.recognition(qz, z, c), labels)
         if self.classifier is None:
             log_qz = qz.log_prob(z).sum(-1)
             kl_z = log_qz - (q * self.components.log_prob(z)).sum(-1)

@@ -17,6 +17,7 @@ from .base import LatentPrior
 __all__ = ["MixturePrior"]
 
 MIN_SPREAD = 0.05  # floor of a starting σ², so that a tight cluster does not shut others out
+MARGIN = 8.0  # standard deviations from the last cell to a component without cells
 USAGE_STEP = 0.02  # weight of one mini-batch in the running shares
 
 
@@ -32,6 +33,8 @@ class MixturePrior(LatentPrior):
         p(z | y), or p(z | w, y) of a subclass with a style.
     classifier
         Network z → logits of q(y | z), or ``None`` for Bayes' rule.
+    components_per_label
+        Components of one label, where there are labels.
 
     Attributes
     ----------
@@ -45,8 +48,15 @@ class MixturePrior(LatentPrior):
     usage: Tensor
     prunes: bool = False
 
-    def __init__(self, components: Components, *, classifier: nn.Module | None = None):
+    def __init__(
+        self,
+        components: Components,
+        *,
+        classifier: nn.Module | None = None,
+        components_per_label: int = 1,
+    ):
         super().__init__()
+        self.components_per_label = components_per_label
         self.n_components, self.n_latent = components.loc.shape
         self.components = components
         self.classifier = classifier
@@ -97,19 +107,28 @@ class MixturePrior(LatentPrior):
     ) -> None:
         """Set μ, σ² and the weights to the assigned cells' moments; fit the classifier to them.
 
-        A component without cells keeps its place near the data's center with the data's spread.
+        A component without cells waits outside the data, in a direction of its own and as wide as
+        the others: within the data it would take cells of theirs.
         """
         counts = weights.sum(0)
         total = counts.clamp(min=1e-6)[:, None]
         empty = (counts < 1)[:, None]
-        moved = z.mean(0) + z.std(0) * torch.randn_like(self.components.loc)
-        loc = torch.where(empty, moved, weights.t() @ z / total)
+        loc = weights.t() @ z / total
         second = weights.t() @ z.square() / total
-        variance = torch.where(empty, z.var(0), second - loc.square()).clamp(min=MIN_SPREAD)
+        variance = (second - loc.square()).clamp(min=MIN_SPREAD)
+        pooled = (counts @ variance) / counts.sum()
+        direction = functional.normalize(torch.randn_like(loc), dim=-1)
+        radius = ((z - z.mean(0)) / pooled.sqrt()).norm(dim=-1).max() + MARGIN
+        loc = torch.where(empty, z.mean(0) + radius * pooled.sqrt() * direction, loc)
+        variance = torch.where(empty, pooled, variance)
         self.components.set_moments_(counts, loc, variance)
         self.usage.copy_(counts / counts.sum())
         if self.classifier is not None:
             fit_classifier(self.classifier, self._seen(z, c), weights)
+
+    def _probs(self, q: Categorical, labels: Int[Tensor, " cells"] | None) -> Tensor:
+        """Responsibilities, those of a cell with a label within the label's components."""
+        return at_label(q.logits, labels, self.components_per_label).softmax(-1)
 
     def _count_(self, q: Float[Tensor, "cells K"]) -> bool:
         """Follow the components' shares while training; whether it is training."""
@@ -135,14 +154,27 @@ class MixturePrior(LatentPrior):
         return z
 
 
-def one_hot_where_known(
-    q: Float[Tensor, "cells K"], labels: Int[Tensor, " cells"] | None
+def at_label(
+    logits: Float[Tensor, "cells K"],
+    labels: Int[Tensor, " cells"] | None,
+    components_per_label: int = 1,
 ) -> Float[Tensor, "cells K"]:
-    """Responsibilities with the label in place of them where there is one."""
+    """Logits of q(y | z, label): outside the components of a cell's label −∞.
+
+    Parameters
+    ----------
+    logits
+        Log q(y | z), up to a constant for every cell.
+    labels
+        Label of every cell, −1 where it is not known.
+    components_per_label
+        Label l has the components l · this to (l + 1) · this − 1.
+    """
     if labels is None:
-        return q
-    known = functional.one_hot(labels.clamp(min=0), q.shape[-1]).to(q.dtype)
-    return torch.where((labels >= 0)[:, None], known, q)
+        return logits
+    of_component = torch.arange(logits.shape[-1], device=logits.device) // components_per_label
+    outside = (labels >= 0)[:, None] & (labels[:, None] != of_component)
+    return logits.masked_fill(outside, -torch.inf)
 
 
 @torch.enable_grad()

@@ -4,9 +4,11 @@ from .best import KeepBest
 from .guard import GuardComponents
 from .plan import MixturePlan
 from .schedule import Schedule, default_epochs
+from .split import DataSplitter
 from .start import StartComponents, fit_start, start_components
 
 __all__ = [
+    "DataSplitter",
     "GuardComponents",
     "KeepBest",
     "MixturePlan",

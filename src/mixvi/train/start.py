@@ -19,7 +19,8 @@ from torch.nn import functional
 from mixvi.distributions import Components
 from mixvi.module import MixtureVAE
 from mixvi.priors import GaussianMixture, LatentPrior, StandardPrior, merge_tree
-from mixvi.priors.mixture import one_hot_where_known
+
+from .labels import label_start
 
 __all__ = ["StartComponents", "fit_start", "overcluster", "start_components"]
 
@@ -66,8 +67,7 @@ def start_components(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -
     """Put the components where the cells cluster in the latent space.
 
     Clusters are those of :func:`fit_start`, or, after :func:`overcluster`, its components merged
-    to their number by :func:`mixvi.priors.merge_tree`. With labels the first components start at
-    the labeled cells and the clusters place the others.
+    to their number by :func:`mixvi.priors.merge_tree`. With labels see :func:`label_start`.
 
     Parameters
     ----------
@@ -77,14 +77,33 @@ def start_components(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -
         Mini-batches of training cells in random order.
     """
     latent = encode(module, batches)
-    n_components, n_tied = module.prior.n_components, module.n_labels
+    n_components, per_label = module.prior.n_components, module.prior.components_per_label
+    n_free = n_components - module.n_labels * per_label
+    if latent.labels is not None and (latent.labels >= 0).any():
+        first = 0
+        found = label_start(
+            latent.z.cpu().double().numpy(),
+            latent.labels.cpu().numpy(),
+            _fine_clusters(module.pretraining_prior, latent, n_components),
+            n_labels=module.n_labels,
+            components_per_label=per_label,
+            n_free=n_free,
+        )
+        start = torch.as_tensor(found).to(latent.z)
+    else:  # no cluster gets a label's name by accident, unless all components have one
+        first = n_components - n_free if n_free else 0
+        start = _clusters(module.pretraining_prior, latent, n_components - first)
     weights = latent.z.new_zeros(len(latent.z), n_components)
-    if n_components > n_tied:
-        free = _clusters(module.pretraining_prior, latent, n_components - n_tied)
-        weights[:, n_tied : n_tied + free.shape[1]] = free
-    if latent.labels is not None:
-        weights = one_hot_where_known(weights, latent.labels)
+    weights[:, first : first + start.shape[1]] = start
     module.initialize_(latent.z, latent.h, weights, latent.c)
+
+
+def _fine_clusters(prior: LatentPrior, latent: Latent, n_clusters: int) -> np.ndarray:
+    """Responsibilities of more clusters than a number."""
+    if isinstance(prior, GaussianMixture):
+        with torch.no_grad():
+            return prior.assignment(latent.z, latent.c).probs.cpu().double().numpy()
+    return fit_start(latent.z.cpu().numpy(), _n_fine(n_clusters, len(latent.z)))
 
 
 def _clusters(prior: LatentPrior, latent: Latent, n_clusters: int) -> Tensor:

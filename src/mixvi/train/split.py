@@ -1,0 +1,48 @@
+"""Which cells are held out of training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scvi import REGISTRY_KEYS, dataloaders
+
+__all__ = ["DataSplitter"]
+
+
+# scvi-tools looks at the name of the class: its checks are made for one that is called so
+class DataSplitter(dataloaders.DataSplitter):
+    """Hold cells without a label out of training, where there are enough of them.
+
+    A label that few cells have may be lost to training otherwise.
+
+    Parameters
+    ----------
+    adata_manager
+        Cells.
+    n_labels
+        Number of known labels; cells with other codes have none.
+    **kwargs
+        For scvi-tools' data splitter.
+    """
+
+    train_idx: np.ndarray
+    val_idx: np.ndarray
+    test_idx: np.ndarray
+
+    def __init__(self, adata_manager: Any, *, n_labels: int = 0, **kwargs: Any):
+        super().__init__(adata_manager, **kwargs)
+        self.n_labels = n_labels
+
+    def setup(self, stage: str | None = None) -> None:
+        """Draw training, validation and test cells."""
+        super().setup(stage)
+        if not self.n_labels or self.external_indexing is not None or not self.shuffle_set_split:
+            return
+        codes = self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY).ravel()
+        cells = np.concatenate([self.val_idx, self.test_idx, self.train_idx])
+        cells = cells[np.argsort(codes[cells] < self.n_labels, kind="stable")]
+        n_held_out = len(self.val_idx) + len(self.test_idx)
+        self.val_idx, self.test_idx, self.train_idx = np.split(
+            cells, [len(self.val_idx), n_held_out]
+        )
