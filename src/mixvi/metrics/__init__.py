@@ -10,6 +10,7 @@ from mixvi.metrics.clustering import (
     normalized_mutual_info,
     purity,
 )
+from mixvi.metrics.perturbation import perturbation_scores, r2, squared_pearson
 from mixvi.metrics.stability import cluster_stability
 
 __all__ = [
@@ -22,5 +23,8 @@ __all__ = [
     "matched_calibration",
     "n_captured",
     "normalized_mutual_info",
+    "perturbation_scores",
     "purity",
+    "r2",
+    "squared_pearson",
 ]

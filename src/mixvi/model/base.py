@@ -25,6 +25,7 @@ from mixvi.priors import LatentPrior
 
 from .annotation import AnnotationMixin
 from .checks import check_matrix, check_n_components, get_matrix
+from .counterfactual import CounterfactualMixin
 from .density import DensityMixin
 from .generation import GenerationMixin
 from .merging import MergingMixin
@@ -55,6 +56,7 @@ class MixtureModel(
     TrainingMixin,
     AnnotationMixin,
     MergingMixin,
+    CounterfactualMixin,
     GenerationMixin,
     DensityMixin,
     RNASeqMixin,
