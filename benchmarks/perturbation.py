@@ -127,7 +127,7 @@ def peer(function: Callable) -> Callable:
 METHODS: dict[str, Callable] = {
     **{name: peer(function) for name, function in PEERS.items()},
     "cgmdvae": cgmdvae(
-        "latent", {"": {}, "/anchor0": {"anchor": 0.0}, "/anchor1": {"anchor": 1.0}}
+        "latent", {"": {}, "/half anchor": {"anchor": 0.5}, "/anchor": {"anchor": 1.0}}
     ),
     "cgmdvae-decoder": cgmdvae("decoder", {"": {}, "/flip": {"route": "decoder"}}),
     "cgmdvae-full": cgmdvae(

@@ -18,8 +18,6 @@ __all__ = ["Asked", "Route", "Scale", "check_asked"]
 Route = Literal["shift", "prior", "decoder"]
 Scale = Literal["rate", "log"]
 
-ANCHOR = 0.5  # of cells with expression, where the user does not say
-
 
 @dataclass
 class Asked:
@@ -52,17 +50,13 @@ def check_asked(
     model: TargetMixin,
     codes: dict[int, int],
     route: Route,
-    anchor: float | None,
+    anchor: float,
     scale: Scale,
     library_size: float | Literal["latent"],
     n_samples: int,
     draw_counts: bool,
-) -> float:
+) -> None:
     """Check the options against each other and the model.
-
-    Returns
-    -------
-    The anchor, a default in place of ``None``.
 
     Raises
     ------
@@ -82,8 +76,6 @@ def check_asked(
             "condition_effect='latent'; use route='shift'"
         )
     minified = model.minified_data_type is not None
-    if anchor is None:
-        anchor = 0.0 if minified else ANCHOR
     if not 0 <= anchor <= 1:
         raise ValueError(f"expected an anchor from 0 to 1, found {anchor}")
     needs = {
@@ -111,4 +103,3 @@ def check_asked(
         )
     if n_samples < 0:
         raise ValueError(f"expected n_samples of 0 or more, found {n_samples}")
-    return anchor

@@ -33,7 +33,7 @@ class CounterfactualMixin(ShownMixin):
         dataloader: Iterator[dict[str, Tensor]] | None = None,
         reference: AnnData | None = None,
         route: Route = "shift",
-        anchor: float | None = None,
+        anchor: float = 0.0,
         scale: Scale = "rate",
         library_size: float | Literal["latent"] = 1e4,
         n_samples: int = 0,
@@ -77,9 +77,8 @@ class CounterfactualMixin(ShownMixin):
             p(z | w, y, c') as in the thesis :cite:p:`kolb2023`; for ``conditioning="full"``.
             ``"decoder"``: z' = z, c alone changes, as in a conditional VAE.
         anchor
-            Share a of the cell's own expression that the change is put on. 0: the decoder's word
-            alone, smooth but with its errors. 1: everything that the model does not explain is
-            kept, noise included. By default .5, or 0 for minified data, which have no expression.
+            Share a of the cell's own expression that the change is put on. 0: the model's word
+            alone, smooth. 1: all that the model does not explain is kept, noise included.
         scale
             ``"rate"``: expected expression of the decoder. ``"log"``: expected log(1 + counts per
             10,000), to compare with the mean of log-normalized cells (the log of an expected rate
@@ -115,9 +114,7 @@ class CounterfactualMixin(ShownMixin):
             not possible.
         """
         codes = self._target_codes(target)
-        anchor = check_asked(
-            self, codes, route, anchor, scale, library_size, n_samples, draw_counts
-        )
+        check_asked(self, codes, route, anchor, scale, library_size, n_samples, draw_counts)
         asked = Asked(codes, reference, route, anchor, scale, library_size, n_samples, draw_counts)
         parts: dict[str, list[np.ndarray]] = {}
         for tensors in self._loader(adata, indices, batch_size, dataloader):
