@@ -47,8 +47,8 @@ def test_wrong_input(means):
     predicted, observed, control = means
     with pytest.raises(ValueError, match="shapes"):
         squared_pearson(predicted[:-1], observed)
+    control[2] = np.nan
     with pytest.raises(ValueError, match=r"finite.*`control`.*gene 2"):
-        control[2] = np.nan
         perturbation_scores(predicted, observed, control)
     with pytest.raises(ValueError, match="all the same"):
         r2(predicted, np.ones(50))

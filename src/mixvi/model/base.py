@@ -25,6 +25,7 @@ from mixvi.priors import LatentPrior
 
 from .annotation import AnnotationMixin
 from .checks import check_matrix, check_n_components, get_matrix
+from .condition_effects import ConditionEffectsMixin
 from .counterfactual import CounterfactualMixin
 from .density import DensityMixin
 from .generation import GenerationMixin
@@ -57,6 +58,7 @@ class MixtureModel(
     AnnotationMixin,
     MergingMixin,
     CounterfactualMixin,
+    ConditionEffectsMixin,
     GenerationMixin,
     DensityMixin,
     RNASeqMixin,
