@@ -90,12 +90,14 @@ class ConditionEffectsMixin(ShiftMixin):
         after = self._log_profiles(found.centers + found.shift.mean, contexts, found.share)
         rng = np.random.default_rng(0)
         effect = after - before
-        sums, squares, size, other_sign = 0.0, 0.0, [], np.zeros(effect.shape)
+        sums, squares, other_sign = np.zeros((3, *effect.shape))
+        size = []
         for _ in range(n_samples):
             noise = rng.standard_normal(found.shift.mean.shape) * found.shift.variance**0.5
             z = found.centers + found.shift.mean + noise
             drawn = self._log_profiles(z, contexts, found.share) - before
-            sums, squares = sums + drawn, squares + drawn**2
+            sums += drawn
+            squares += drawn**2
             size.append((drawn**2).mean(1) ** 0.5)
             other_sign += np.sign(drawn) != np.sign(effect)
         std = np.sqrt((squares / n_samples - (sums / n_samples) ** 2).clip(min=0))
