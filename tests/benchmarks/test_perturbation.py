@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import scanpy as sc
-
-from benchmarks import perturbation
 from benchmarks.peers_perturbation import PEERS
 from benchmarks.table_perturbation import perturbation_page
+
+from benchmarks import perturbation
 from mixvi import datasets
 
 
