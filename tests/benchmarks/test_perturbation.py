@@ -5,6 +5,7 @@ import pytest
 import scanpy as sc
 from benchmarks.peers_perturbation import PEERS
 from benchmarks.table_perturbation import perturbation_page
+from scipy import sparse
 
 from benchmarks import perturbation
 from mixvi import datasets
@@ -22,7 +23,7 @@ def kang():
     adata.obs["condition"] = adata.obs["condition"].astype("category")
     x = adata.X.toarray()
     x[np.ix_(stimulated, range(10))] += rng.poisson(40, (stimulated.sum(), 10))
-    adata.X = x
+    adata.X = sparse.csr_matrix(x)
     adata.layers["lognorm"] = adata.X.copy()
     sc.pp.normalize_total(adata, target_sum=1e4, layer="lognorm")
     sc.pp.log1p(adata, layer="lognorm")

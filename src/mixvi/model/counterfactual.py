@@ -115,6 +115,8 @@ class CounterfactualMixin(ShownMixin):
         """
         codes = self._target_codes(target)
         check_asked(self, codes, route, anchor, scale, library_size, n_samples, draw_counts)
+        if route == "shift" or scale == "log":
+            self._check_reference(reference)
         asked = Asked(codes, reference, route, anchor, scale, library_size, n_samples, draw_counts)
         parts: dict[str, list[np.ndarray]] = {}
         for tensors in self._loader(adata, indices, batch_size, dataloader):

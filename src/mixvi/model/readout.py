@@ -106,4 +106,5 @@ def fit_linear_path(y: sparse.csr_matrix, n_components: int = N_PCS) -> LinearPa
     """
     n_components = min(n_components, min(y.shape) - 1)
     pca = PCA(n_components, svd_solver="arpack", random_state=0).fit(y)
-    return LinearPath(pca.components_, pca.mean_)
+    # in double precision: without a change, expression is the same to the last bit
+    return LinearPath(pca.components_.astype(float), pca.mean_.astype(float))

@@ -126,13 +126,17 @@ class ClusterShifts:
 class ShiftMixin(TargetMixin, PosteriorMixin):
     """Cluster by cluster, from one condition to another."""
 
-    @torch.inference_mode()
-    def _reference(self, adata: AnnData | None, *, log_scale: bool = False) -> Reference:
+    def _check_reference(self, adata: AnnData | None) -> None:
+        """Asked before any cells are read: scvi-tools adopts the first it sees as the model's."""
         if adata is None and self.adata is None:
             raise ValueError(
                 "expected cells that show what the condition does, found none: the model was "
                 "loaded without its AnnData; pass reference="
             )
+
+    @torch.inference_mode()
+    def _reference(self, adata: AnnData | None, *, log_scale: bool = False) -> Reference:
+        self._check_reference(adata)
         parts: dict[str, list[np.ndarray]] = {}
         expression = []
         for tensors in self._loader(adata, None, None, None):
