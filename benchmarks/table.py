@@ -11,6 +11,7 @@ from benchmarks.table_clustering import clustering_page
 from benchmarks.table_conditional import conditional_page
 from benchmarks.table_images import images_page
 from benchmarks.table_labels import labels_page
+from benchmarks.table_perturbation import perturbation_page
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ PAGES = {
     "ablation": ablation_page,
     "images": images_page,
     "labels": labels_page,
+    "perturbation": perturbation_page,
 }
 
 

@@ -135,7 +135,17 @@ def copy_results():
     """Bring the tables of benchmarks/results to where a page can include them."""
     generated = HERE / "_generated"
     generated.mkdir(exist_ok=True)
-    for name in ("clustering.md", "conditional.md", "ablation.md", "images.md", "labels.md"):
+    pages = (
+        "clustering",
+        "conditional",
+        "ablation",
+        "images",
+        "labels",
+        "mapping",
+        "perturbation",
+        "space",
+    )
+    for name in (f"{page}.md" for page in pages):
         table = ROOT / "benchmarks" / "results" / name
         text = table.read_text("utf-8") if table.exists() else "No results are stored."
         (generated / name).write_text(text, "utf-8")

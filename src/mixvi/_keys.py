@@ -78,3 +78,11 @@ class Keys:
             "obsm": [self.latent, self.style, self.probs, self.component_probs],
             "uns": [self.params],
         }[slot]
+
+
+class Counterfactual:
+    """Keys of the AnnData that ``predict_counterfactual`` returns."""
+
+    latent = "X_counterfactual"  # obsm: z', cells × latent dimensions
+    source_latent = "X_source"  # obsm: z
+    params = "counterfactual"  # uns: what was asked, and how the shifts were found

@@ -11,6 +11,7 @@ from mixvi.metrics.clustering import (
     purity,
 )
 from mixvi.metrics.mixing import within_type_mixing
+from mixvi.metrics.perturbation import perturbation_scores, r2, squared_pearson
 from mixvi.metrics.stability import cluster_stability
 
 __all__ = [
@@ -23,6 +24,9 @@ __all__ = [
     "matched_calibration",
     "n_captured",
     "normalized_mutual_info",
+    "perturbation_scores",
     "purity",
+    "r2",
+    "squared_pearson",
     "within_type_mixing",
 ]

@@ -2,6 +2,7 @@
 
 from .cgmdvae import CGMDVAE
 from .clusters import ComponentTable
+from .condition_effects import ConditionEffects
 from .rmve import RMVE
 
-__all__ = ["CGMDVAE", "RMVE", "ComponentTable"]
+__all__ = ["CGMDVAE", "RMVE", "ComponentTable", "ConditionEffects"]

@@ -25,6 +25,8 @@ from mixvi.priors import LatentPrior
 
 from .annotation import AnnotationMixin
 from .checks import check_matrix, check_n_components, get_matrix
+from .condition_effects import ConditionEffectsMixin
+from .counterfactual import CounterfactualMixin
 from .density import DensityMixin
 from .generation import GenerationMixin
 from .labels import LabelsMixin, check_components_per_label
@@ -57,6 +59,8 @@ class MixtureModel(
     AnnotationMixin,
     LabelsMixin,
     MergingMixin,
+    CounterfactualMixin,
+    ConditionEffectsMixin,
     GenerationMixin,
     DensityMixin,
     RNASeqMixin,

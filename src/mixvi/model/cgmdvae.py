@@ -23,6 +23,7 @@ from mixvi.priors import (
 from .base import Conditioning, GeneLikelihood, MixtureModel
 from .labels import ClassWeights
 from .options import choice
+from .registration import ConditionEffect
 
 __all__ = ["CGMDVAE"]
 
@@ -94,6 +95,11 @@ class CGMDVAE(MixtureModel):
     assignment
         q(y | z) by ``"bayes"``' rule from the components, or by a ``"network"`` of its own, as in
         the thesis.
+    condition_effect
+        Where the effect of ``condition_key`` is: among c (``"decoder"``), so that z and the
+        clusters are free of it as far as they can; or in z (``"latent"``), which no arrow is told
+        the condition of. Then clusters may split by condition, and :meth:`predict_counterfactual`
+        has the whole effect to move in z.
     label_weight
         Weight of the labels' cross-entropy beside the ELBO, if labels are registered.
     class_weights
@@ -160,6 +166,7 @@ class CGMDVAE(MixtureModel):
         style_prior: Literal["standard", "learned"] = "standard",
         covariance: Covariance = "tied",
         assignment: Literal["bayes", "network"] = "bayes",
+        condition_effect: ConditionEffect = "decoder",
         label_weight: float = 1.0,
         class_weights: ClassWeights = None,
         components_per_label: int = 1,
@@ -174,7 +181,7 @@ class CGMDVAE(MixtureModel):
         choice("assignment", assignment, ("bayes", "network"))
         if alpha <= 0:
             raise ValueError(f"expected alpha > 0, found {alpha}")
-        covariates = self._covariates()
+        covariates = self._covariates(condition_effect)
         n_seen = len(covariates) if conditioning == "full" else 0
         if style_prior == "learned" and not (n_style and len(covariates)):
             raise ValueError(

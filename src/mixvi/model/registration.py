@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
@@ -13,8 +15,11 @@ from mixvi.module import CONDITION_KEY, Covariates
 
 from .checks import check_columns
 from .genes import match_genes
+from .options import choice
 
-__all__ = ["RegistrationMixin"]
+__all__ = ["ConditionEffect", "RegistrationMixin"]
+
+ConditionEffect = Literal["decoder", "latent"]
 
 
 class RegistrationMixin(BaseMinifiedModeModelClass):
@@ -138,13 +143,15 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
         state = self.registry_["field_registries"].get(key, {}).get("state_registry", {})
         return np.asarray(state.get("categorical_mapping", []))
 
-    def _covariates(self) -> Covariates:
+    def _covariates(self, condition_effect: ConditionEffect = "decoder") -> Covariates:
+        """How c is made; the condition is not in it where its effect is to stay in z."""
+        choice("condition_effect", condition_effect, get_args(ConditionEffect))
         registries = self.registry_["field_registries"]
         stats = self.summary_stats
         cat_state = registries.get(REGISTRY_KEYS.CAT_COVS_KEY, {}).get("state_registry", {})
         return Covariates(
             n_batch=stats.get("n_batch", 1),
-            n_condition=stats.get(f"n_{CONDITION_KEY}", 1),
+            n_condition=1 if condition_effect == "latent" else stats.get(f"n_{CONDITION_KEY}", 1),
             n_cats_per_cov=cat_state.get("n_cats_per_key", ()),
             n_continuous=stats.get(f"n_{REGISTRY_KEYS.CONT_COVS_KEY}", 0),
         )

@@ -16,6 +16,7 @@ from mixvi.priors import repulsion as repulsion_by_name
 from .base import GeneLikelihood, MixtureModel
 from .labels import ClassWeights
 from .options import choice
+from .registration import ConditionEffect
 
 __all__ = ["RMVE"]
 
@@ -82,6 +83,11 @@ class RMVE(MixtureModel):
     conditioning
         Which arrows see the covariates. ``"decoder"``: p(x | z, c) alone, so a cluster is the same
         state in every batch. ``"partial"``: the encoder too.
+    condition_effect
+        Where the effect of ``condition_key`` is: among c (``"decoder"``), so that z and the
+        clusters are free of it as far as they can; or in z (``"latent"``), which no arrow is told
+        the condition of. Then clusters may split by condition, and :meth:`predict_counterfactual`
+        has the whole effect to move in z.
     label_weight
         α, the weight of −log q(y | x) at the label beside the ELBO, if labels are registered.
     class_weights
@@ -139,6 +145,7 @@ class RMVE(MixtureModel):
         repulsion: RepulsionForm | None = None,
         repulsion_strength: float = 1.0,
         conditioning: Literal["decoder", "partial"] = "decoder",
+        condition_effect: ConditionEffect = "decoder",
         label_weight: float = 1.0,
         class_weights: ClassWeights = None,
         components_per_label: int = 1,
@@ -173,7 +180,7 @@ class RMVE(MixtureModel):
             )
         self.module = self._build_module(
             prior,
-            self._covariates(),
+            self._covariates(condition_effect),
             n_hidden=n_hidden,
             n_layers=n_layers,
             dropout_rate=dropout_rate,

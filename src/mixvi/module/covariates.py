@@ -42,8 +42,8 @@ class Covariates:
         self.n_batch, self.n_condition = n_batch, n_condition
         self.n_cats_per_cov = tuple(n_cats_per_cov)
         self.n_continuous = n_continuous
-        sizes = (n_batch, n_condition, *self.n_cats_per_cov)
-        self._widths = [size if size > 1 else 0 for size in sizes]
+        self.sizes = (n_batch, n_condition, *self.n_cats_per_cov)
+        self._widths = [size if size > 1 else 0 for size in self.sizes]
 
     def __len__(self) -> int:
         return sum(self._widths) + self.n_continuous
@@ -73,14 +73,27 @@ class Covariates:
         self, c: Float[Tensor, "cells C"], batch: SupportsInt
     ) -> Float[Tensor, "cells C"]:
         """C with every cell moved to one batch (its code)."""
-        return self._replace(c, 0, int(batch))
+        return self.with_category(c, 0, int(batch))
 
     def with_condition(self, c: Float[Tensor, "cells C"], condition: int) -> Tensor:
         """C with every cell moved to one condition (its code)."""
-        return self._replace(c, 1, condition)
+        return self.with_category(c, 1, condition)
 
-    def _replace(self, c: Tensor, which: int, code: int) -> Tensor:
-        start, width = sum(self._widths[:which]), self._widths[which]
+    def with_category(
+        self, c: Float[Tensor, "cells C"], covariate: int, code: int
+    ) -> Float[Tensor, "cells C"]:
+        """C with every cell moved to one category of a covariate.
+
+        Parameters
+        ----------
+        c
+            Covariates.
+        covariate
+            0 for the batch, 1 for the condition, 2, … for the further categorical covariates.
+        code
+            Code of the category.
+        """
+        start, width = sum(self._widths[:covariate]), self._widths[covariate]
         if not width:
             return c
         c = c.clone()

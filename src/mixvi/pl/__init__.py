@@ -3,7 +3,15 @@
 from mixvi.pl._calibration import calibration
 from mixvi.pl._contingency import contingency
 from mixvi.pl._merge_tree import merge_tree
+from mixvi.pl._perturbation import perturbation
 from mixvi.pl._suggested_components import suggested_components
 from mixvi.pl._umap import umap_panels
 
-__all__ = ["calibration", "contingency", "merge_tree", "suggested_components", "umap_panels"]
+__all__ = [
+    "calibration",
+    "contingency",
+    "merge_tree",
+    "perturbation",
+    "suggested_components",
+    "umap_panels",
+]

@@ -125,6 +125,13 @@ class DirichletMixture(MixturePrior):
             return super().style(h)
         return self.style_posterior(h)
 
+    def conditional_means(
+        self, w: Float[Tensor, "cells W"] | None, c: Float[Tensor, "cells C"]
+    ) -> Float[Tensor, "cells K D"]:
+        """E p(z | w, y = k, c) of every component; ``w`` is ``None`` without a style."""
+        loc = self.components(self._append(w, c)).loc
+        return loc.expand(c.shape[0], self.n_components, self.n_latent)
+
     def initialize_(
         self,
         z: Float[Tensor, "cells D"],
