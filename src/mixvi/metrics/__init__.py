@@ -10,6 +10,7 @@ from mixvi.metrics.clustering import (
     normalized_mutual_info,
     purity,
 )
+from mixvi.metrics.place import place_scores, zone_scores
 from mixvi.metrics.stability import cluster_stability
 
 __all__ = [
@@ -22,5 +23,7 @@ __all__ = [
     "matched_calibration",
     "n_captured",
     "normalized_mutual_info",
+    "place_scores",
     "purity",
+    "zone_scores",
 ]
