@@ -135,7 +135,7 @@ def copy_results():
     """Bring the tables of benchmarks/results to where a page can include them."""
     generated = HERE / "_generated"
     generated.mkdir(exist_ok=True)
-    for name in ("clustering.md", "conditional.md", "ablation.md", "images.md"):
+    for name in ("clustering.md", "conditional.md", "ablation.md", "images.md", "space.md"):
         table = ROOT / "benchmarks" / "results" / name
         text = table.read_text("utf-8") if table.exists() else "No results are stored."
         (generated / name).write_text(text, "utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Literal
 
 import numpy as np
@@ -13,9 +14,10 @@ from .fit import PENALTIES, _checked, spread
 from .groups import group_folds
 from .ridge import cross_validate, moments, squared_error
 
-__all__ = ["PermutationNull", "permutation_null"]
+__all__ = ["CHANCE", "PermutationNull", "permutation_null"]
 
 How = Literal["auto", "groups", "cells"]
+CHANCE = 0.01  # p from which on a map is called no better than chance
 _NUMBERS_AT_ONCE = 20_000_000  # in one array of shuffled places: 160 MB
 
 
@@ -104,11 +106,12 @@ def permutation_null(
         return 1 - error / spread(sum(sums[1:], start=sums[0]))
 
     at_once = max(1, _NUMBERS_AT_ONCE // places.size)
-    null: list[np.ndarray] = []
-    for start in range(0, n_permutations, at_once):
-        size = min(at_once, n_permutations - start)
-        null.append(scores(np.stack([next(shuffles) for _ in range(size)])))
-    return PermutationNull(float(scores(places[None])[0]), np.concatenate(null), how)
+    found: list[np.ndarray] = []
+    left = chain([places], islice(shuffles, n_permutations))
+    while part := list(islice(left, at_once)):
+        found.append(scores(np.stack(part)))
+    r2 = np.concatenate(found)
+    return PermutationNull(float(r2[0]), r2[1:], how)
 
 
 def _shuffled_groups(

@@ -12,12 +12,11 @@ from anndata import AnnData
 from mixvi._keys import PlaceKeys
 from mixvi.metrics import place_scores
 from mixvi.space import Readout, fit_places, permutation_null, spatial_blocks
+from mixvi.space.null import CHANCE
 
 from .places import measured_places
 
 __all__ = ["apply_space_map", "map_to_space"]
-
-CHANCE = 0.01  # p from which on a map is called no better than chance
 
 
 def map_to_space(
