@@ -5,5 +5,13 @@ from mixvi.datasets.conditional import simulate_conditional
 from mixvi.datasets.counts import simulate
 from mixvi.datasets.images import digits
 from mixvi.datasets.organs import organ_places
+from mixvi.datasets.tissue import simulate_tissue
 
-__all__ = ["digits", "organ_places", "pbmc", "simulate", "simulate_conditional"]
+__all__ = [
+    "digits",
+    "organ_places",
+    "pbmc",
+    "simulate",
+    "simulate_conditional",
+    "simulate_tissue",
+]
