@@ -64,8 +64,10 @@ def default_epochs(n_cells: int) -> int:
     return min(round(20_000 / n_cells * 400), 400)
 
 
-def scvi_latent(adata: ad.AnnData, seed: int, max_epochs: int | None = None) -> Embedding:
-    """Latent space of SCVI with its default architecture and the negative binomial on counts.
+def scvi_latent(
+    adata: ad.AnnData, seed: int, max_epochs: int | None = None, likelihood: str = "nb"
+) -> Embedding:
+    """Latent space of SCVI with its default architecture, negative binomial on counts by default.
 
     The KL term is warmed up over the first half of training: scvi's own default of 400 epochs
     would never reach its end in a run of 400 or fewer.
@@ -78,13 +80,15 @@ def scvi_latent(adata: ad.AnnData, seed: int, max_epochs: int | None = None) -> 
         Goes to ``scvi.settings.seed``.
     max_epochs
         Epochs, or ``None`` for scvi's default.
+    likelihood
+        ``gene_likelihood`` of the model.
     """
     epochs = default_epochs(adata.n_obs) if max_epochs is None else max_epochs
     warmup = min(400, max(epochs // 2, 1))
     scvi.settings.seed = seed
     cells = counts(adata)
     scvi.model.SCVI.setup_anndata(cells, **as_scvi_keys(cells))
-    model = scvi.model.SCVI(cells, gene_likelihood="nb")
+    model = scvi.model.SCVI(cells, gene_likelihood=likelihood)
     model.train(
         max_epochs=epochs,
         plan_kwargs={"n_epochs_kl_warmup": warmup},
@@ -93,7 +97,7 @@ def scvi_latent(adata: ad.AnnData, seed: int, max_epochs: int | None = None) -> 
     parameters = {
         "max_epochs": epochs,
         "n_epochs_kl_warmup": warmup,
-        "gene_likelihood": "nb",
+        "gene_likelihood": likelihood,
         **covariates(cells),
     }
     return Embedding(model.get_latent_representation(), parameters)

@@ -12,6 +12,7 @@ from benchmarks.table_conditional import conditional_page
 from benchmarks.table_images import images_page
 from benchmarks.table_labels import labels_page
 from benchmarks.table_perturbation import perturbation_page
+from benchmarks.table_space import space_page
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ PAGES = {
     "images": images_page,
     "labels": labels_page,
     "perturbation": perturbation_page,
+    "space": space_page,
 }
 
 

@@ -86,3 +86,51 @@ class Counterfactual:
     latent = "X_counterfactual"  # obsm: z', cells × latent dimensions
     source_latent = "X_source"  # obsm: z
     params = "counterfactual"  # uns: what was asked, and how the shifts were found
+
+
+@dataclass(frozen=True)
+class PlaceKeys:
+    """The keys that mapping cells to space writes, all made from its ``key_added``.
+
+    Parameters
+    ----------
+    name
+        The ``key_added`` of the call, by default ``"place"``.
+    """
+
+    name: str
+
+    @property
+    def predicted(self) -> str:
+        """``obsm``: place of every cell by the read-out, cells × coordinates."""
+        return f"X_{self.name}"
+
+    @property
+    def sd(self) -> str:
+        """``obsm``: standard error of each coordinate; ``obs``: of the place, over all of them."""
+        return f"{self.name}_sd"
+
+    @property
+    def measured(self) -> str:
+        """``obsm``: the places that were known, NaN elsewhere."""
+        return f"{self.name}_measured"
+
+    @property
+    def held_out(self) -> str:
+        """``obsm``: place by the read-out fitted without the cell's group, NaN elsewhere."""
+        return f"{self.name}_held_out"
+
+    @property
+    def error(self) -> str:
+        """``obs``: distance of the measured place to that prediction, NaN elsewhere."""
+        return f"{self.name}_error"
+
+    @property
+    def group(self) -> str:
+        """``obs``: what was left out together, missing where no place was measured."""
+        return f"{self.name}_group"
+
+    @property
+    def params(self) -> str:
+        """``uns``: read-out, scores by group, null, parameters."""
+        return self.name

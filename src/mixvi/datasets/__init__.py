@@ -4,5 +4,14 @@ from mixvi.datasets.cells import pbmc
 from mixvi.datasets.conditional import simulate_conditional
 from mixvi.datasets.counts import simulate
 from mixvi.datasets.images import digits
+from mixvi.datasets.organs import organ_places
+from mixvi.datasets.tissue import simulate_tissue
 
-__all__ = ["digits", "pbmc", "simulate", "simulate_conditional"]
+__all__ = [
+    "digits",
+    "organ_places",
+    "pbmc",
+    "simulate",
+    "simulate_conditional",
+    "simulate_tissue",
+]

@@ -12,6 +12,7 @@ from mixvi.metrics.clustering import (
 )
 from mixvi.metrics.mixing import within_type_mixing
 from mixvi.metrics.perturbation import perturbation_scores, r2, squared_pearson
+from mixvi.metrics.place import place_scores, zone_scores
 from mixvi.metrics.stability import cluster_stability
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "n_captured",
     "normalized_mutual_info",
     "perturbation_scores",
+    "place_scores",
     "purity",
     "r2",
     "squared_pearson",
     "within_type_mixing",
+    "zone_scores",
 ]

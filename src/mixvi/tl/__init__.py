@@ -1,8 +1,9 @@
 """AnnData in, AnnData annotated: the scanpy way."""
 
 from .cgmdvae import cgmdvae
+from .map_to_space import apply_space_map, map_to_space
 from .merge_components import merge_components
 from .rmve import rmve
 from .stability import stability
 
-__all__ = ["cgmdvae", "merge_components", "rmve", "stability"]
+__all__ = ["apply_space_map", "cgmdvae", "map_to_space", "merge_components", "rmve", "stability"]
