@@ -101,7 +101,8 @@ class CGMDVAE(MixtureModel):
         the condition of. Then clusters may split by condition, and :meth:`predict_counterfactual`
         has the whole effect to move in z.
     label_weight
-        Weight of the labels' cross-entropy beside the ELBO, if labels are registered.
+        Weight of the labels' cross-entropy beside the ELBO, if labels are registered. Near 1 known
+        labels may not be followed; beyond 20 types that lie close together are squeezed.
     class_weights
         What a label counts in that term. ``None``: every labeled cell alike. ``"balanced"``: every
         label alike, so that a cell of a rare one counts more (the mean over labeled cells is 1).
@@ -167,7 +168,7 @@ class CGMDVAE(MixtureModel):
         covariance: Covariance = "tied",
         assignment: Literal["bayes", "network"] = "bayes",
         condition_effect: ConditionEffect = "decoder",
-        label_weight: float = 1.0,
+        label_weight: float = 5.0,
         class_weights: ClassWeights = None,
         components_per_label: int = 1,
         datamodule: Any = None,

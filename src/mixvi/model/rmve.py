@@ -89,7 +89,8 @@ class RMVE(MixtureModel):
         the condition of. Then clusters may split by condition, and :meth:`predict_counterfactual`
         has the whole effect to move in z.
     label_weight
-        α, the weight of −log q(y | x) at the label beside the ELBO, if labels are registered.
+        α, the weight of −log q(y | x) at the label beside the ELBO, if labels are registered. Near
+        1 known labels may not be followed; beyond 20 types that lie close together are squeezed.
     class_weights
         What a label counts in that term. ``None``: every labeled cell alike. ``"balanced"``: every
         label alike, so that a cell of a rare one counts more (the mean over labeled cells is 1).
@@ -146,7 +147,7 @@ class RMVE(MixtureModel):
         repulsion_strength: float = 1.0,
         conditioning: Literal["decoder", "partial"] = "decoder",
         condition_effect: ConditionEffect = "decoder",
-        label_weight: float = 1.0,
+        label_weight: float = 5.0,
         class_weights: ClassWeights = None,
         components_per_label: int = 1,
         datamodule: Any = None,

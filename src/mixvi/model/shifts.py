@@ -13,7 +13,7 @@ from scipy import sparse
 from torch import Tensor
 
 from mixvi.distributions.sparse import dense
-from mixvi.priors.mixture import one_hot_where_known
+from mixvi.priors.mixture import at_label
 
 from .clusters import summed_by_cluster
 from .contexts import covariate_contexts
@@ -170,10 +170,14 @@ class ShiftMixin(TargetMixin, PosteriorMixin):
         return torch.cat([hidden, z], -1).double().cpu().numpy()
 
     def _cluster_probs(self, outputs: dict[str, Any], tensors: dict[str, Tensor]) -> np.ndarray:
-        """Responsibilities of the clusters, with the label in place of them where it is known."""
-        probs = self.module.prior.responsibilities(outputs["qz"], outputs["c"])
+        """Responsibilities of the clusters, all of them the label's where it is known."""
+        prior = self.module.prior
+        probs = prior.responsibilities(outputs["qz"], outputs["c"])
         labels = self.module.known_labels(tensors)
-        probs = one_hot_where_known(probs, None if labels is None else labels.to(probs.device))
+        if labels is not None:
+            logits = probs.clamp(min=torch.finfo(probs.dtype).tiny).log()
+            own = at_label(logits, labels.to(probs.device), prior.components_per_label)
+            probs = own.softmax(-1)
         return summed_by_cluster(probs.cpu().numpy(), self.cluster_of_component_)
 
     def _cluster_shifts(

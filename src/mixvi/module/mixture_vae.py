@@ -16,15 +16,15 @@ from mixvi._compat import MODULE_KEYS
 from mixvi.distributions import HiddenLayers, Likelihood
 from mixvi.distributions.sparse import map_nonzeros, row_sums
 from mixvi.priors import LatentPrior, StandardPrior
-from mixvi.priors.mixture import at_label
 
 from .covariates import Covariates
 from .evaluation import EvaluationMixin
+from .supervision import SupervisionMixin
 
 __all__ = ["MixtureVAE"]
 
 
-class MixtureVAE(EvaluationMixin):
+class MixtureVAE(SupervisionMixin, EvaluationMixin):
     r"""A VAE whose z has something richer than N(0, I) above it.
 
     .. math:: \mathrm{loss} = \frac{1}{B}\sum_{\mathrm{cells}}
@@ -59,7 +59,6 @@ class MixtureVAE(EvaluationMixin):
         α, the weight of −log q(y | z) at the label of a labeled cell, times ``class_weights``.
     """
 
-    class_weights: Tensor
     pretraining_prior: LatentPrior
 
     def __init__(
@@ -280,24 +279,3 @@ class MixtureVAE(EvaluationMixin):
     ) -> None:
         """Start the components from latent means and their assignments, in place."""
         self.prior.initialize_(z, weights, c)
-
-    def known_labels(self, tensors: dict[str, Tensor]) -> Int[Tensor, " cells"] | None:
-        """Label of every cell, −1 where it is not known."""
-        if not self.n_labels:
-            return None
-        labels = tensors[REGISTRY_KEYS.LABELS_KEY].flatten().long()
-        return torch.where(labels < self.n_labels, labels, -1)
-
-    def _classification(
-        self, inference_outputs: dict[str, Any], labels: Int[Tensor, " cells"]
-    ) -> Float[Tensor, ""]:
-        """Mean over the mini-batch of −w log q(y = label), 0 for cells without a label."""
-        logits = self._class_logits(inference_outputs)
-        own = at_label(logits, labels, self.prior.components_per_label)
-        losses = logits.logsumexp(-1) - own.logsumexp(-1)
-        return (self.class_weights[labels] * losses).mean()
-
-    def _class_logits(self, inference_outputs: dict[str, Any]) -> Float[Tensor, "cells K"]:
-        """Logits of the recognition of y that labels teach."""
-        qz, z = inference_outputs[MODULE_KEYS.QZ_KEY], inference_outputs[MODULE_KEYS.Z_KEY]
-        return self.prior.recognition(qz, z, inference_outputs["c"]).logits
