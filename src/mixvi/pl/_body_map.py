@@ -1,6 +1,6 @@
 """Cells on a body or a tissue."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 
 from mixvi._keys import PlaceKeys
 from mixvi.pl._columns import MISSING, categories, colors, obs_column
-from mixvi.pl._outline import draw_body, draw_polygon, draw_tissue
+from mixvi.pl._outline import draw_outline
 from mixvi.pl._places import (
     CHANCE,
     coordinate_names,
@@ -99,24 +99,18 @@ def body_map(
             figsize=(5.2, 7.4) if isinstance(outline, str) and outline == "body" else (6.4, 5.4),
             layout="constrained",
         )
-    if not isinstance(outline, str):
-        draw_polygon(ax, np.asarray(outline, dtype=float))
-    elif outline == "body":
-        draw_body(ax)
-    elif outline == "tissue":
-        draw_tissue(ax, points if measured is None else measured[:, list(dims)])
-    else:
-        raise ValueError(
-            f"expected outline to be 'body', 'tissue' or corners, found {outline!r}; choose one"
-        )
-    draw_cells(ax, adata, points, color)
-    if from_table and measured is not None:
+    draw_outline(ax, outline, points if measured is None else measured[:, list(dims)])
+    named = from_table and measured is not None and keys.group in adata.obs
+    draw_cells(ax, adata, points, color, legend=not (named and color == keys.group))
+    if named:
         _rings(ax, adata.obs[keys.group], measured[:, list(dims)])
     if keys.sd in adata.obsm:
         _error_bar(ax, np.median(stored_places(adata, keys.sd)[:, list(dims)], axis=0))
     ax.set_aspect("equal")
     ax.spines[["top", "right", "left", "bottom"]].set_visible(False)
-    ax.set(xticks=[], yticks=[], xlabel=names[dims[0]], ylabel=names[dims[1]])
+    ax.set(xticks=[], yticks=[])
+    if not (isinstance(outline, str) and outline == "body"):
+        ax.set(xlabel=names[dims[0]], ylabel=names[dims[1]])
     if p is not None:
         ax.set_title(in_words(p), fontsize=10, color="black" if p < CHANCE else "firebrick")
     return ax
@@ -166,34 +160,28 @@ def draw_cells(
 
 
 def _rings(axis: Axes, groups: pd.Series, measured: np.ndarray) -> None:
-    """A ring and a name at the place of each row of the table."""
+    """A ring at the place of each row of the table, its name on the outer side."""
     places = pd.DataFrame(measured).dropna().drop_duplicates()
     axis.scatter(*places.to_numpy().T, s=70, facecolors="none", edgecolors="black", zorder=4)
-    names = groups.astype(object).loc[groups.index[places.index]]
-    outline = [withStroke(linewidth=2.5, foreground="white")]
+    names = groups.astype(object).iloc[places.index]
+    middle = places[0].median()
     for name, (x, y) in zip(names, places.to_numpy(), strict=True):
-        axis.annotate(
-            str(name),
-            (x, y),
-            (6, 4),
-            textcoords="offset points",
-            fontsize=8,
-            path_effects=outline,
-            zorder=5,
-        )
+        side = -1 if x <= middle else 1
+        _write(axis, str(name), (x, y), (6 * side, 4), ha="right" if side < 0 else "left")
 
 
 def _error_bar(axis: Axes, sd: np.ndarray) -> None:
-    """The usual error bar, as a cross in the lower left corner."""
+    """The usual error bar, as a cross in the lower left corner, beside the picture."""
     (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
-    x, y = left + sd[0] + 0.02 * (right - left), low + sd[1] + 0.02 * (high - low)
+    x, y = left - 1.1 * sd[0], low + sd[1] + 0.02 * (high - low)
+    axis.set(xlim=(x - 1.1 * sd[0], right), ylim=(low, max(high, y + 1.1 * sd[1])))
     axis.errorbar(x, y, yerr=sd[1], xerr=sd[0], color="black", linewidth=1.2, capsize=3, zorder=6)
-    axis.annotate(
-        "usual error",
-        (x, y),
-        (5, 5),
-        textcoords="offset points",
-        fontsize=8,
-        path_effects=[withStroke(linewidth=2.5, foreground="white")],
-        zorder=7,
-    )
+    _write(axis, "usual error", (x, y), (5, 5), ha="left")
+
+
+def _write(
+    axis: Axes, text: str, place: tuple[float, float], shift: tuple[float, float], *, ha: str
+) -> None:
+    outline = [withStroke(linewidth=2.5, foreground="white")]
+    style: dict[str, Any] = {"fontsize": 8, "path_effects": outline, "zorder": 5, "ha": ha}
+    axis.annotate(text, place, shift, textcoords="offset points", **style)

@@ -23,6 +23,28 @@ _HALF = np.array(
 )
 
 
+def draw_outline(axis: Axes, outline: str | np.ndarray, measured: np.ndarray) -> None:
+    """Draw a body, the tissue of the measured places (n, 2), or a polygon that is given.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    if not isinstance(outline, str):
+        corners = np.asarray(outline, dtype=float)
+        axis.add_patch(Polygon(corners, facecolor=FILL, edgecolor=EDGE, zorder=0))
+        axis.autoscale_view()
+    elif outline == "body":
+        draw_body(axis)
+    elif outline == "tissue":
+        draw_tissue(axis, measured)
+    else:
+        raise ValueError(
+            f"expected outline to be 'body', 'tissue' or corners, found {outline!r}; choose one"
+        )
+
+
 def draw_body(axis: Axes) -> None:
     """Draw a body of 170 cm that stands on 0, with the midline at 0, seen from the front."""
     for half in (_HALF, _HALF * [-1, 1]):
@@ -54,12 +76,6 @@ def draw_tissue(axis: Axes, points: np.ndarray) -> None:
     pairs, counts = np.unique(edges, axis=0, return_counts=True)
     rim = there[pairs[counts == 1]]  # an edge of one triangle only
     axis.add_collection(LineCollection(list(rim), colors=EDGE, linewidths=1, zorder=0.1))
-    axis.autoscale_view()
-
-
-def draw_polygon(axis: Axes, corners: np.ndarray) -> None:
-    """Draw an outline that the user gives, corners × 2."""
-    axis.add_patch(Polygon(corners, facecolor=FILL, edgecolor=EDGE, zorder=0))
     axis.autoscale_view()
 
 

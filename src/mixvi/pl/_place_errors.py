@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mixvi._keys import PlaceKeys
 from mixvi.pl._body_map import draw_cells
-from mixvi.pl._outline import draw_tissue
+from mixvi.pl._outline import draw_outline
 from mixvi.pl._places import coordinate_names, in_words, p_value, stored_places
 
 __all__ = ["place_errors"]
@@ -72,7 +72,9 @@ def place_errors(
             1, 3, figsize=(13.5, 4.4), width_ratios=[1, 1.25, 0.95], layout="constrained"
         )
         pair = list(dims)
-        _on_tissue(axes[:2], cells, measured[:, pair], predicted[:, pair], color)
+        from_table = adata.uns[keys.params]["params"]["coords"] == "table"
+        outline = "body" if from_table else "tissue"
+        _side_by_side(axes[:2], cells, measured[:, pair], predicted[:, pair], color, outline)
         _arrows(axes[1], cells.obs[keys.group], measured[:, pair], predicted[:, pair])
         for axis in axes[:2]:
             axis.set(xlabel=names[dims[0]], ylabel=names[dims[1]])
@@ -82,15 +84,20 @@ def place_errors(
     return figure
 
 
-def _on_tissue(
-    axes: np.ndarray, cells: AnnData, measured: np.ndarray, predicted: np.ndarray, color: str
+def _side_by_side(
+    axes: np.ndarray,
+    cells: AnnData,
+    measured: np.ndarray,
+    predicted: np.ndarray,
+    color: str,
+    outline: str,
 ) -> None:
     """The same cells twice, on the same outline and scale."""
     titles = ("measured", "predicted, its group left out")
     low, high = measured.min(0), measured.max(0)
     room = 0.08 * (high - low).max()
     for axis, points, title in zip(axes, (measured, predicted), titles, strict=True):
-        draw_tissue(axis, measured)
+        draw_outline(axis, outline, measured)
         draw_cells(axis, cells, points, color, legend=points is predicted)
         axis.set_aspect("equal")
         axis.set(
@@ -157,6 +164,6 @@ def _null(axis: Axes, null: np.ndarray, r2: float, p: float | None) -> None:
     axis.hist(np.maximum(null, -1), bins=30, color="0.8", label="shuffled places")
     axis.axvline(max(r2, -1), color="tab:red", linewidth=2, label=f"this map, {r2:.2f}")
     axis.set(xlabel="R² on groups left out", ylabel="maps", xlim=(None, 1.02))
-    axis.legend(frameon=False, fontsize=8, loc="upper center")
+    axis.legend(frameon=False, fontsize=8, loc="best")
     if p is not None:
         axis.set_title(in_words(p), fontsize=10)
