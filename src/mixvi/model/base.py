@@ -24,7 +24,7 @@ from mixvi.module import Covariates, MixtureVAE, YConditionalArrow, YConditional
 from mixvi.priors import LatentPrior
 
 from .annotation import AnnotationMixin
-from .checks import check_matrix, check_n_components, get_matrix
+from .checks import check_matrix, get_matrix
 from .density import DensityMixin
 from .generation import GenerationMixin
 from .merging import MergingMixin
@@ -84,10 +84,8 @@ class MixtureModel(
                 f"expected n_components of at least {max(1, len(labels))} (one for every label), "
                 f"found {n_components}"
             )
-        if self.adata is not None:
-            check_n_components(n_components, self.adata.n_obs)
-            if self.minified_data_type is None:
-                self._check_matrix(gene_likelihood)
+        if self.adata is not None and self.minified_data_type is None:
+            self._check_matrix(gene_likelihood)
         free = range(1, n_components - len(labels) + 1)
         self.component_names_ = (
             labels + [f"novel_{i}" for i in free] if labels else [str(i - 1) for i in free]

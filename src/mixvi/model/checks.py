@@ -14,14 +14,14 @@ from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 from scipy import sparse
 
-__all__ = ["check_columns", "check_matrix", "check_n_components", "get_matrix"]
+__all__ = ["check_columns", "check_matrix", "check_n_components", "get_matrix", "listing"]
 
 _TOLERANCE = 1e-6  # counts that went through floating point are still counts
 _CHUNK = 2**22  # matrix entries looked at together: tens of MB of temporary arrays at most
 _NAMES_SHOWN = 10
 
 
-def _listing(names: Iterable[Any]) -> str:
+def listing(names: Iterable[Any]) -> str:
     """Quote the first names, for a message: ``'a', 'b', … (12 in all)``."""
     names = [repr(str(name)) for name in names]
     shown = ", ".join(names[:_NAMES_SHOWN])
@@ -61,9 +61,9 @@ def check_columns(
     for key in [*keys, *numeric, *positive]:
         if key not in adata.obs:
             close = get_close_matches(key, [str(name) for name in adata.obs.columns], n=3)
-            advice = f"did you mean {_listing(close)}?" if close else "pass one of these columns"
+            advice = f"did you mean {listing(close)}?" if close else "pass one of these columns"
             raise KeyError(
-                f"expected the column {key!r} in adata.obs, found {_listing(adata.obs.columns)}; "
+                f"expected the column {key!r} in adata.obs, found {listing(adata.obs.columns)}; "
                 f"{advice}"
             )
         if n_missing := int(adata.obs[key].isna().sum()):
@@ -137,12 +137,12 @@ def get_matrix(adata: AnnData, layer: str | None = None) -> Any:
         if adata.X is None:
             raise ValueError(
                 "expected a matrix in adata.X, found none; pass the layer that holds the data "
-                f"(layers: {_listing(names)})"
+                f"(layers: {listing(names)})"
             )
         return adata.X
     if layer not in names:
         raise KeyError(
-            f"expected the layer {layer!r} in adata.layers, found {_listing(names)}; pass one of "
+            f"expected the layer {layer!r} in adata.layers, found {listing(names)}; pass one of "
             "these, or none to use adata.X"
         )
     return adata.layers[layer]
@@ -191,7 +191,7 @@ def check_matrix(
     if not var_names.is_unique:
         repeated = var_names[var_names.duplicated()].unique()
         raise ValueError(
-            f"expected unique gene names, found {_listing(repeated)} more than once; call "
+            f"expected unique gene names, found {listing(repeated)} more than once; call "
             "adata.var_names_make_unique() first"
         )
     if np.dtype(X.dtype).kind not in "biuf":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from torch import Tensor
 from mixvi._compat import validate_adata_or_dataloader
 from mixvi.module import MixtureVAE
 
+from .growth import NewComponents
 from .registration import RegistrationMixin
 
 __all__ = ["PosteriorMixin"]
@@ -36,6 +38,9 @@ class PosteriorMixin(RegistrationMixin):
     style_use_
         Variance over the training cells of every dimension of the mean of q(w | x); a dimension
         is active above .01 :cite:p:`burda2016`. ``None`` before training.
+    new_components_
+        Weights, means, scales and threshold of the components that a query added to its
+        reference's (:class:`mixvi.model.growth.NewComponents`), or ``None``.
     """
 
     module: MixtureVAE
@@ -44,6 +49,14 @@ class PosteriorMixin(RegistrationMixin):
     cluster_of_component_: list[int]
     style_use_: list[float] | None = None
     style_center_: list[float] | None = None
+    new_components_: dict[str, Any] | None = None
+
+    @property
+    def _grown(self) -> NewComponents | None:
+        """Components that were added to a reference's."""
+        if self.new_components_ is None:
+            return None
+        return NewComponents(**{k: np.asarray(v) for k, v in self.new_components_.items()})
 
     def _loader(
         self,
@@ -87,6 +100,10 @@ class PosteriorMixin(RegistrationMixin):
         posterior = {name: torch.cat(values).numpy() for name, values in parts.items()}
         if "style" in posterior:
             posterior["style"] = self._without_noise(posterior["style"])
+        if (grown := self._grown) is not None:
+            posterior["probs"] = grown.extend(
+                posterior["probs"], posterior["latent"], posterior["novelty"]
+            )
         return posterior
 
     def _active_style(self) -> np.ndarray:

@@ -13,10 +13,12 @@ from torch import Tensor
 from mixvi._compat import MODULE_KEYS
 from mixvi.priors import LatentPrior
 
+from .frozen import FrozenMixin
+
 __all__ = ["EvaluationMixin"]
 
 
-class EvaluationMixin(BaseMinifiedModeModuleClass):
+class EvaluationMixin(FrozenMixin, BaseMinifiedModeModuleClass):
     """Posterior predictive draws, and the likelihood of cells under the module's own prior."""
 
     prior: LatentPrior
