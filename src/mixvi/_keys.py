@@ -67,6 +67,11 @@ class Keys:
         return f"{self.name}_novel"
 
     @property
+    def origin(self) -> str:
+        """``obs`` of joined cells: ``"reference"`` or ``"query"``."""
+        return f"{self.name}_origin"
+
+    @property
     def stability(self) -> str:
         """``uns``: how well other runs find each cluster again; ``obs``: the cell's cluster's."""
         return f"{self.name}_stability"

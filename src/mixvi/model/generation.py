@@ -137,7 +137,7 @@ class GenerationMixin(PosteriorMixin):
         return self.module.generative(z, log_depth, c)["px"].sample().cpu().numpy()
 
     def _draw(self, c: Tensor, components: Tensor | None) -> Tensor:
-        """z ~ p(z | c), or of given components, those of a query among them."""
+        """Latent codes: z ~ p(z | c), or of given components, those of a query among them."""
         n_known, grown = self.module.prior.n_components, self._grown
         if grown is None or components is None or components[0] < n_known:
             return self.module.prior.sample(c, components)

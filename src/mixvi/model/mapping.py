@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from copy import deepcopy
 from os import PathLike
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scvi import REGISTRY_KEYS
 
 from mixvi._compat import parse_device_args
 from mixvi.module import extend_covariates
 
-from .checks import check_columns, listing
 from .growth import find_new_components, new_names
 from .merging import MergingMixin
 from .novelty import FALSE_ALARM_RATE, NoveltyMixin
 from .query_genes import with_genes
+from .query_setup import check_query, registry_for
 from .saved import load_reference
 
 __all__ = ["MappingMixin"]
@@ -35,7 +33,6 @@ OF_THE_RUN = {  # not the query's
     "validation_indices_",
     "test_indices_",
 }
-UNLABELED = "unlabeled"
 
 
 class MappingMixin(MergingMixin, NoveltyMixin):
@@ -154,9 +151,9 @@ class MappingMixin(MergingMixin, NoveltyMixin):
             raise ValueError(
                 "expected an AnnData of its own, found a view of another; pass adata.copy()"
             )
-        registry = _registry_for(reference)
+        registry = registry_for(reference)
         setup = registry["setup_args"]
-        _check_query(cells, setup, reference._known_labels())
+        check_query(cells, setup, reference._known_labels())
         if setup.get("labels_key") is not None and setup["labels_key"] not in cells.obs:
             unlabeled = pd.Series(setup["unlabeled_category"], cells.obs_names, dtype="category")
             cells.obs[setup["labels_key"]] = unlabeled
@@ -271,44 +268,3 @@ class MappingMixin(MergingMixin, NoveltyMixin):
         centers = member @ mean
         within = second + (mean - centers[codes]) ** 2
         return centers, np.sqrt(within.mean(0))
-
-
-def _registry_for(reference: Any) -> dict[str, Any]:
-    """The reference's registry, with a category for cells without a label.
-
-    A query may come without labels even where every cell of the reference had one.
-    """
-    registry = deepcopy(reference.registry_)
-    setup = registry["setup_args"]
-    if setup.get("labels_key") is not None and setup.get("unlabeled_category") is None:
-        setup["unlabeled_category"] = UNLABELED
-        state = registry["field_registries"][REGISTRY_KEYS.LABELS_KEY]["state_registry"]
-        state["categorical_mapping"] = np.append(
-            np.asarray(state["categorical_mapping"], dtype=object), UNLABELED
-        )
-    return registry
-
-
-def _check_query(adata: AnnData, setup: dict[str, Any], labels: list[str]) -> None:
-    """Everything that the reference was set up with, but for labels, which are not needed."""
-    keys = [setup.get("batch_key"), setup.get("condition_key")]
-    keys += setup.get("categorical_covariate_keys") or []
-    labels_key, unlabeled = setup.get("labels_key"), str(setup.get("unlabeled_category"))
-    if labels_key in adata.obs:
-        keys.append(labels_key)
-    size_factor = setup.get("size_factor_key")
-    check_columns(
-        adata,
-        [key for key in keys if key is not None],
-        numeric=setup.get("continuous_covariate_keys") or [],
-        positive=[size_factor] if size_factor is not None else [],
-    )
-    if labels_key in adata.obs:
-        known = {*labels, unlabeled}
-        foreign = [name for name in adata.obs[labels_key].astype(str).unique() if name not in known]
-        if foreign:
-            raise ValueError(
-                f"expected labels of the reference in adata.obs[{labels_key!r}] "
-                f"({listing(labels)}), found {listing(foreign)}; rename the column (mapping does "
-                f"not need it), or set these cells to {unlabeled!r}"
-            )

@@ -56,7 +56,9 @@ class PosteriorMixin(RegistrationMixin):
         """Components that were added to a reference's."""
         if self.new_components_ is None:
             return None
-        return NewComponents(**{k: np.asarray(v) for k, v in self.new_components_.items()})
+        new = self.new_components_
+        weights, means, scales = (np.asarray(new[k]) for k in ("weights", "means", "scales"))
+        return NewComponents(weights, means, scales, float(new["threshold"]))
 
     def _loader(
         self,
@@ -81,7 +83,7 @@ class PosteriorMixin(RegistrationMixin):
         batch_size: int | None,
         dataloader: Iterator[dict[str, Tensor]] | None,
     ) -> dict[str, np.ndarray]:
-        """Latent mean, responsibilities, novelty, style and covariates, all in one pass."""
+        """Latent mean, responsibilities, log q(y | z), novelty, style, covariates, in one pass."""
         module, prior = self.module, self.module.prior
         parts: dict[str, list[Tensor]] = {}
         for tensors in self._loader(adata, indices, batch_size, dataloader):
@@ -90,6 +92,7 @@ class PosteriorMixin(RegistrationMixin):
             batch = {
                 "latent": qz.loc,
                 "probs": prior.responsibilities(qz, c),
+                "logits": prior.assignment(qz.loc, c).logits,
                 "novelty": -prior.log_prob(qz.loc, c),
                 "c": c,
             }

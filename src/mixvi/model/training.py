@@ -31,6 +31,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MappingMixin):
 
     _training_plan_cls = MixturePlan
     merges_: bool
+    is_trained_: bool
 
     def train(
         self,
@@ -124,7 +125,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MappingMixin):
         schedule = Schedule.from_fractions(
             max_epochs, pretrain_fraction, overcluster_fraction, warmup_fraction
         )
-        early_stopping = early_stopping and not (is_query and self.adata.n_obs < FEW)
+        if is_query and self.adata.n_obs < FEW:
+            train_size, early_stopping = 1.0, False
         joint_from = schedule.joint_from
         callbacks = list(callbacks)
         if not self.is_trained:
@@ -143,8 +145,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, MappingMixin):
         self.is_trained_ = self.is_trained_ and self.history_ is not None
         try:
             with warnings.catch_warnings():
-                # of a query everything but the new columns rests
-                warnings.filterwarnings("ignore", "Found .* in eval mode")
+                if is_query:  # everything but the new columns rests, and one cell is enough
+                    warnings.filterwarnings("ignore", "Found .* in eval mode")
+                    warnings.filterwarnings("ignore", "Last batch will have a small size")
                 super().train(
                     max_epochs=max_epochs,
                     accelerator=accelerator,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from scvi.module.base import BaseMinifiedModeModuleClass
 from torch import Tensor, nn
 
 from .covariates import Covariates
@@ -13,7 +14,7 @@ from .covariates import Covariates
 __all__ = ["FrozenMixin", "extend_covariates"]
 
 
-class FrozenMixin(nn.Module):
+class FrozenMixin(BaseMinifiedModeModuleClass):
     """A module of which only the columns of new covariate categories are trained.
 
     A cell of an old category has a zero in every new column, so nothing that is learned there can
