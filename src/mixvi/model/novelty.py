@@ -35,7 +35,11 @@ class NoveltyMixin(PosteriorMixin):
         batch_size: int | None = None,
         dataloader: Iterator[dict[str, Tensor]] | None = None,
     ) -> np.ndarray:
-        """−log p(z) of every cell under the mixture, in nats: large where no component is near.
+        r"""−log p(z) of every cell, in nats: large where no component is near that has cells.
+
+        .. math:: -\log \sum_k \hat\pi_k\, N(z|\mu_k, \sigma_k^2)
+
+        at the mean of q(z | x), with the components' shares of the training cells as weights.
 
         Parameters
         ----------

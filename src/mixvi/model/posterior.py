@@ -93,7 +93,7 @@ class PosteriorMixin(RegistrationMixin):
                 "latent": qz.loc,
                 "probs": prior.responsibilities(qz, c),
                 "logits": prior.assignment(qz.loc, c).logits,
-                "novelty": -prior.log_prob(qz.loc, c),
+                "novelty": -prior.log_occupancy(qz.loc, c),
                 "c": c,
             }
             if prior.n_style and "h" in outputs:

@@ -106,7 +106,7 @@ false_alarm_rate, model_kwargs, train_kwargs
         )
     model = CGMDVAE(joint, **{"label_weight": LABEL_WEIGHT, **model_kwargs})
     model.train(**train_kwargs)
-    known = model._known_labels()
+    known = sorted(model._known_labels())
     n = reference.n_obs
     of_reference = mapped(model, joint[:n].copy(), known)
     threshold = float(np.quantile(of_reference.log_odds[hidden], 1 - false_alarm_rate))
