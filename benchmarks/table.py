@@ -10,6 +10,7 @@ from benchmarks.table_ablation import ablation_page
 from benchmarks.table_clustering import clustering_page
 from benchmarks.table_conditional import conditional_page
 from benchmarks.table_images import images_page
+from benchmarks.table_mapping import mapping_page
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,7 @@ PAGES = {
     "conditional": conditional_page,
     "ablation": ablation_page,
     "images": images_page,
+    "mapping": mapping_page,
 }
 
 
