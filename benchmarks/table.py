@@ -11,6 +11,7 @@ from benchmarks.table_clustering import clustering_page
 from benchmarks.table_conditional import conditional_page
 from benchmarks.table_images import images_page
 from benchmarks.table_labels import labels_page
+from benchmarks.table_mapping import mapping_page
 from benchmarks.table_perturbation import perturbation_page
 from benchmarks.table_space import space_page
 
@@ -25,6 +26,7 @@ PAGES = {
     "labels": labels_page,
     "perturbation": perturbation_page,
     "space": space_page,
+    "mapping": mapping_page,
 }
 
 

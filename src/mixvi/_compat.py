@@ -7,11 +7,13 @@ import rich.pretty  # noqa: F401  scvi-tools 1.4.2 uses it unimported; rich >= 1
 from scvi.data._constants import ADATA_MINIFY_TYPE
 from scvi.data._utils import _get_adata_minify_type as get_minify_type
 from scvi.data._utils import _validate_adata_dataloader_input as validate_adata_or_dataloader
+from scvi.model._utils import parse_device_args
 from scvi.module._constants import MODULE_KEYS
 
 __all__ = [
     "ADATA_MINIFY_TYPE",
     "MODULE_KEYS",
     "get_minify_type",
+    "parse_device_args",
     "validate_adata_or_dataloader",
 ]

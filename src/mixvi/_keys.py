@@ -62,6 +62,16 @@ class Keys:
         return f"{self.name}_novelty"
 
     @property
+    def novel(self) -> str:
+        """``obs``: whether the novelty is above the threshold for known cells."""
+        return f"{self.name}_novel"
+
+    @property
+    def origin(self) -> str:
+        """``obs`` of joined cells: ``"reference"`` or ``"query"``."""
+        return f"{self.name}_origin"
+
+    @property
     def stability(self) -> str:
         """``uns``: how well other runs find each cluster again; ``obs``: the cell's cluster's."""
         return f"{self.name}_stability"
@@ -74,7 +84,14 @@ class Keys:
     def of(self, slot: str) -> list[str]:
         """Every key of one slot of AnnData: ``"obs"``, ``"obsm"`` or ``"uns"``."""
         return {
-            "obs": [self.cluster, self.component, self.confidence, self.entropy, self.novelty],
+            "obs": [
+                self.cluster,
+                self.component,
+                self.confidence,
+                self.entropy,
+                self.novelty,
+                self.novel,
+            ],
             "obsm": [self.latent, self.style, self.probs, self.component_probs],
             "uns": [self.params],
         }[slot]

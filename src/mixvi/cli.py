@@ -1,12 +1,10 @@
 """The command line: arguments in, :mod:`mixvi.tl` called, files and a short table out."""
 
 from contextlib import ExitStack
-from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -14,10 +12,21 @@ from rich.table import Table
 import mixvi
 from mixvi import demo as demonstration
 from mixvi import metrics, tl
+from mixvi._arguments import (
+    Accelerator,
+    Likelihood,
+    Method,
+    check_accelerator,
+    column,
+    given,
+    number_or_auto,
+    refuse_existing,
+)
 from mixvi._console import only_our_noise, print_clusters, print_scores, refuse, refusing
 from mixvi._files import replacing, replacing_directory
 from mixvi._input import read, variable_genes, without_empty
 from mixvi._keys import Keys
+from mixvi._map import map_cells
 from mixvi.model.checks import check_columns, check_matrix, check_n_components, get_matrix
 
 __all__ = ["app"]
@@ -29,31 +38,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Method(StrEnum):
-    """Model that clusters."""
-
-    cgmdvae = "cgmdvae"
-    rmve = "rmve"
-
-
-class Likelihood(StrEnum):
-    """Distribution of a gene in a cell."""
-
-    nb = "nb"
-    zinb = "zinb"
-    poisson = "poisson"
-    normal = "normal"
-
-
-class Accelerator(StrEnum):
-    """Where to train."""
-
-    auto = "auto"
-    cpu = "cpu"
-    gpu = "gpu"
-    mps = "mps"
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,12 +55,9 @@ def main(
 ) -> None:
     """Cluster single cells with a mixture variational autoencoder.
 
-    Start with `mixvi demo`, then `mixvi cluster cells.h5ad -o clustered.h5ad`.
+    Start with `mixvi demo`, then `mixvi cluster cells.h5ad -o clustered.h5ad`. With `--model-dir`
+    the model is kept, and `mixvi map` puts new cells on it.
     """
-
-
-def _column(text: str) -> Any:
-    return typer.Option(metavar="COLUMN", rich_help_panel="Columns of obs", help=text)
 
 
 @app.command()
@@ -88,27 +69,27 @@ def cluster(
     n_components: Annotated[
         str, typer.Option(metavar="K", help="Number of clusters, or auto: as many as stand apart.")
     ] = "auto",
-    batch_key: Annotated[str | None, _column("Batch to correct for, e.g. donor.")] = None,
-    condition_key: Annotated[str | None, _column("Condition, e.g. treatment.")] = None,
+    batch_key: Annotated[str | None, column("Batch to correct for, e.g. donor.")] = None,
+    condition_key: Annotated[str | None, column("Condition, e.g. treatment.")] = None,
     labels_key: Annotated[
         str | None,
-        _column(
+        column(
             "Known labels that TRAIN the clusters (semi-supervision). To only compare clusters "
             "with labels, use --score-against."
         ),
     ] = None,
     unlabeled_category: Annotated[
-        str | None, _column("The value in --labels-key that means: not known.")
+        str | None, column("The value in --labels-key that means: not known.")
     ] = None,
     categorical_covariate_key: Annotated[
-        list[str] | None, _column("Further categorical covariate; repeat for more.")
+        list[str] | None, column("Further categorical covariate; repeat for more.")
     ] = None,
     continuous_covariate_key: Annotated[
-        list[str] | None, _column("Continuous covariate; repeat for more.")
+        list[str] | None, column("Continuous covariate; repeat for more.")
     ] = None,
-    size_factor_key: Annotated[str | None, _column("Size factor of each cell.")] = None,
+    size_factor_key: Annotated[str | None, column("Size factor of each cell.")] = None,
     score_against: Annotated[
-        str | None, _column("Labels to score the clusters with; never used in training.")
+        str | None, column("Labels to score the clusters with; never used in training.")
     ] = None,
     n_top_genes: Annotated[
         int,
@@ -149,13 +130,11 @@ def cluster(
     """
     start = perf_counter()
     key = key_added or str(method)
-    n_clusters = _number_or_auto(n_components)
-    for target in filter(None, (output, model_dir)):
-        if target.exists() and not force:
-            refuse(f"expected a new output, found {str(target)!r}; pass --force to replace it")
+    n_clusters = number_or_auto(n_components, "--n-components", least=1)
+    refuse_existing([output, model_dir], force=force)
     if output.is_dir() or (model_dir is not None and model_dir.is_file()):
         refuse("expected a file as --output and a directory as --model-dir; swap or rename them")
-    _check_accelerator(accelerator)
+    check_accelerator(accelerator)
     adata = read(path)
     counts = gene_likelihood != Likelihood.normal
     with refusing(ValueError, KeyError, TypeError):
@@ -216,8 +195,8 @@ def cluster(
             size_factor_key=size_factor_key,
             mask_var=mask_var,
             key_added=key,
-            model_kwargs=_given({"n_latent": n_latent, "gene_likelihood": str(gene_likelihood)}),
-            train_kwargs=_given(train_kwargs)
+            model_kwargs=given({"n_latent": n_latent, "gene_likelihood": str(gene_likelihood)}),
+            train_kwargs=given(train_kwargs)
             | {"accelerator": str(accelerator), "enable_progress_bar": not quiet},
             save=save,
             rng=seed,
@@ -231,6 +210,9 @@ def cluster(
         for written in filter(None, (output, model_dir)):
             typer.echo(f"wrote {written}")
         typer.echo(f"{perf_counter() - start:.0f} seconds")
+
+
+app.command("map")(map_cells)
 
 
 @app.command()
@@ -268,28 +250,3 @@ def demo(
         "model": "the trained model",
     }.items():
         typer.echo(f"{directory / name}  {what}")
-
-
-def _given(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if value is not None}
-
-
-def _number_or_auto(text: str) -> Any:
-    if text == "auto":
-        return text
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        refuse(f"expected --n-components to be a number of at least 1 or auto, found {text!r}")
-    return number
-
-
-def _check_accelerator(accelerator: Accelerator) -> None:
-    there = {
-        Accelerator.gpu: torch.cuda.is_available() or torch.backends.mps.is_available(),
-        Accelerator.mps: torch.backends.mps.is_available(),
-    }
-    if not there.get(accelerator, True):
-        refuse(f"expected a working {accelerator}, found none; pass --accelerator auto or cpu")

@@ -17,14 +17,16 @@ from mixvi.priors import MergeTree
 
 from .clusters import summed_by_cluster
 from .merging import MergingMixin
+from .novelty import FALSE_ALARM_RATE, NoveltyMixin
 
 __all__ = ["AnnotationMixin", "stored_tree", "write_clusters"]
 
 
-class AnnotationMixin(MergingMixin):
+class AnnotationMixin(MergingMixin, NoveltyMixin):
     """AnnData in, AnnData annotated."""
 
     _name: ClassVar[str]
+    _query: AnnData | None = None  # as the user gave it, before its genes were matched
 
     def annotate(
         self,
@@ -32,6 +34,7 @@ class AnnotationMixin(MergingMixin):
         *,
         key_added: str | None = None,
         batch_size: int | None = None,
+        false_alarm_rate: float = FALSE_ALARM_RATE,
     ) -> None:
         """Write everything the model says about the cells into ``adata``.
 
@@ -44,23 +47,30 @@ class AnnotationMixin(MergingMixin):
             Name of the result, the method's by default; the prefix of every key.
         batch_size
             Cells per pass.
+        false_alarm_rate
+            Share of known cells that may be called new.
 
         Notes
         -----
         ``obsm["X_{key}"]`` mean of q(z | x), ``obsm["X_{key}_w"]`` mean of q(w | x) (models with a
         style), ``obs["{key}"]`` most probable cluster, ``obsm["{key}_probs"]`` probabilities of the
         clusters, ``obs["{key}_confidence"]`` that of the cell's cluster, ``obs["{key}_entropy"]``
-        their entropy in nats, ``obs["{key}_novelty"]`` −log p(z) in nats. Where clusters are merged
+        their entropy in nats, ``obs["{key}_novelty"]`` −log p(z) in nats,
+        ``obs["{key}_novel"]`` whether that is above the threshold that a share of
+        ``false_alarm_rate`` of held-out training cells exceeds. Where clusters are merged
         components, ``obs["{key}_component"]`` and ``obsm["{key}_component_probs"]``.
         ``uns["{key}"]`` parameters, components, merge tree, versions.
         """
-        target = self.adata if adata is None else adata
+        target = (self._query or self.adata) if adata is None else adata
         posterior = self._posterior(adata, None, batch_size, None)
         keys = Keys(key_added or self._name)
         target.obsm[keys.latent] = posterior["latent"]
         if "style" in posterior:
             target.obsm[keys.style] = posterior["style"]
         target.obs[keys.novelty] = posterior["novelty"]
+        if self.novelty_quantiles_ is not None:
+            threshold = self.novelty_threshold(false_alarm_rate)
+            target.obs[keys.novel] = posterior["novelty"] > threshold
         table = self._component_table(posterior)
         target.uns[keys.params] = {
             "model": type(self).__name__,

@@ -24,7 +24,7 @@ from mixvi.module import Covariates, MixtureVAE, YConditionalArrow, YConditional
 from mixvi.priors import LatentPrior
 
 from .annotation import AnnotationMixin
-from .checks import check_matrix, check_n_components, get_matrix
+from .checks import check_matrix, get_matrix
 from .condition_effects import ConditionEffectsMixin
 from .counterfactual import CounterfactualMixin
 from .density import DensityMixin
@@ -95,10 +95,8 @@ class MixtureModel(
                 f"expected n_components of at least {max(1, n_tied)} ({components_per_label} for "
                 f"every label), found {n_components}"
             )
-        if self.adata is not None:
-            check_n_components(n_components, self.adata.n_obs)
-            if self.minified_data_type is None:
-                self._check_matrix(gene_likelihood)
+        if self.adata is not None and self.minified_data_type is None:
+            self._check_matrix(gene_likelihood)
         self._name_components(labels, n_components - n_tied, components_per_label)
         return n_components
 

@@ -130,7 +130,7 @@ class CGMDVAE(MixtureModel):
     Raises
     ------
     ValueError
-        If an option is unknown, there are more components than cells or fewer than labels, or the
+        If an option is unknown, there are fewer components than labels, or the
         data do not suit ``gene_likelihood``.
 
     Examples

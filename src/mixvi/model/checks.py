@@ -14,7 +14,7 @@ from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 from scipy import sparse
 
-__all__ = ["check_columns", "check_matrix", "check_n_components", "get_matrix"]
+__all__ = ["check_columns", "check_matrix", "check_n_components", "get_matrix", "listing"]
 
 _TOLERANCE = 1e-6  # counts that went through floating point are still counts
 _CHUNK = 2**22  # matrix entries looked at together: tens of MB of temporary arrays at most

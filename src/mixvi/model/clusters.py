@@ -132,6 +132,8 @@ class ClusterMixin(PosteriorMixin):
             centers = self.module.prior.centers(c)
             loc = torch.einsum("b,bkd->kd", share, centers.loc).cpu().numpy()
             scale = torch.einsum("b,bkd->kd", share, centers.scale).cpu().numpy()
+        if (grown := self._grown) is not None:
+            loc, scale = np.vstack([loc, grown.means]), np.vstack([scale, grown.scales])
         names = pd.Index(self.component_names_, name="component")
         dimensions = [f"z{i}" for i in range(loc.shape[1])]
         return ComponentTable(

@@ -101,7 +101,7 @@ class ConditionEffectsMixin(ShiftMixin):
             size.append((drawn**2).mean(1) ** 0.5)
             other_sign += np.sign(drawn) != np.sign(effect)
         std = np.sqrt((squares / n_samples - (sums / n_samples) ** 2).clip(min=0))
-        names = pd.Index(self.cluster_names_, name="cluster")
+        names = pd.Index(self._shifted_clusters(), name="cluster")
         error = np.where(found.measured.seen[:, None], found.measured.variance, np.nan)
         clusters = pd.DataFrame(
             {

@@ -159,6 +159,6 @@ class CounterfactualMixin(ShownMixin):
             "anchor": asked.anchor,
             "scale": asked.scale,
             "library_size": asked.library_size,
-            "clusters": np.asarray(self.cluster_names_, dtype=object),
+            "clusters": np.asarray(self._shifted_clusters(), dtype=object),
             "shifts": shifts,
         }

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from torch import Tensor
+from torch.distributions import Normal
 
 from mixvi.module import CONDITION_KEY
 
@@ -132,14 +133,26 @@ class GenerationMixin(PosteriorMixin):
         if library_size is not None:
             library = torch.full_like(library, library_size)
         log_depth = library.clamp(min=1e-8).log()[:, None]
-        z = self.module.prior.sample(c, components)
+        z = self._draw(c, components)
         return self.module.generative(z, log_depth, c)["px"].sample().cpu().numpy()
+
+    def _draw(self, c: Tensor, components: Tensor | None) -> Tensor:
+        """Latent codes: z ~ p(z | c), or of given components, those of a query among them."""
+        n_known, grown = self.module.prior.n_components, self._grown
+        if grown is None or components is None or components[0] < n_known:
+            return self.module.prior.sample(c, components)
+        at = components.cpu().numpy() - n_known
+        mean, scale = (torch.as_tensor(v[at]).to(c) for v in (grown.means, grown.scales))
+        return Normal(mean, scale).sample()
 
     @torch.inference_mode()
     def _decode(self, c: Tensor, share: Tensor, library_size: float) -> np.ndarray:
         """Mean decoded expression of every component's center over covariate rows."""
         module = self.module
         centers = module.prior.centers(c).loc  # (rows, K, D)
+        if (grown := self._grown) is not None:
+            new = torch.as_tensor(grown.means).to(centers)
+            centers = torch.cat([centers, new.expand(len(centers), *new.shape)], 1)
         log_depth = torch.full((len(c), 1), float(np.log(library_size)), device=c.device)
         profiles = [
             module.generative(centers[:, k], log_depth, c)["px"].get_normalized("mu")

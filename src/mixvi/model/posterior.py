@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from torch import Tensor
 from mixvi._compat import validate_adata_or_dataloader
 from mixvi.module import MixtureVAE
 
+from .growth import NewComponents
 from .registration import RegistrationMixin
 
 __all__ = ["PosteriorMixin"]
@@ -36,6 +38,9 @@ class PosteriorMixin(RegistrationMixin):
     style_use_
         Variance over the training cells of every dimension of the mean of q(w | x); a dimension
         is active above .01 :cite:p:`burda2016`. ``None`` before training.
+    new_components_
+        Weights, means, scales and threshold of the components that a query added to its
+        reference's (:class:`mixvi.model.growth.NewComponents`), or ``None``.
     """
 
     module: MixtureVAE
@@ -44,6 +49,16 @@ class PosteriorMixin(RegistrationMixin):
     cluster_of_component_: list[int]
     style_use_: list[float] | None = None
     style_center_: list[float] | None = None
+    new_components_: dict[str, Any] | None = None
+
+    @property
+    def _grown(self) -> NewComponents | None:
+        """Components that were added to a reference's."""
+        if self.new_components_ is None:
+            return None
+        new = self.new_components_
+        weights, means, scales = (np.asarray(new[k]) for k in ("weights", "means", "scales"))
+        return NewComponents(weights, means, scales, float(new["threshold"]))
 
     def _loader(
         self,
@@ -68,7 +83,7 @@ class PosteriorMixin(RegistrationMixin):
         batch_size: int | None,
         dataloader: Iterator[dict[str, Tensor]] | None,
     ) -> dict[str, np.ndarray]:
-        """Latent mean, responsibilities, novelty, style and covariates, all in one pass."""
+        """Latent mean, responsibilities, log q(y | z), novelty, style, covariates, in one pass."""
         module, prior = self.module, self.module.prior
         parts: dict[str, list[Tensor]] = {}
         for tensors in self._loader(adata, indices, batch_size, dataloader):
@@ -77,7 +92,8 @@ class PosteriorMixin(RegistrationMixin):
             batch = {
                 "latent": qz.loc,
                 "probs": prior.responsibilities(qz, c),
-                "novelty": -prior.log_prob(qz.loc, c),
+                "logits": prior.assignment(qz.loc, c).logits,
+                "novelty": -prior.log_occupancy(qz.loc, c),
                 "c": c,
             }
             if prior.n_style and "h" in outputs:
@@ -87,6 +103,10 @@ class PosteriorMixin(RegistrationMixin):
         posterior = {name: torch.cat(values).numpy() for name, values in parts.items()}
         if "style" in posterior:
             posterior["style"] = self._without_noise(posterior["style"])
+        if (grown := self._grown) is not None:
+            posterior["probs"] = grown.extend(
+                posterior["probs"], posterior["latent"], posterior["novelty"]
+            )
         return posterior
 
     def _active_style(self) -> np.ndarray:

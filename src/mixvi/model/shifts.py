@@ -178,7 +178,13 @@ class ShiftMixin(TargetMixin, PosteriorMixin):
             logits = probs.clamp(min=torch.finfo(probs.dtype).tiny).log()
             own = at_label(logits, labels.to(probs.device), prior.components_per_label)
             probs = own.softmax(-1)
-        return summed_by_cluster(probs.cpu().numpy(), self.cluster_of_component_)
+        codes = self.cluster_of_component_[: prior.n_components]
+        return summed_by_cluster(probs.cpu().numpy(), codes)
+
+    def _shifted_clusters(self) -> list[str]:
+        """Names of the clusters, without those that a query has found: the reference moves."""
+        codes = self.cluster_of_component_[: self.module.prior.n_components]
+        return self.cluster_names_[: max(codes) + 1]
 
     def _cluster_shifts(
         self, reference: Reference, source: dict[int, int], target: dict[int, int]

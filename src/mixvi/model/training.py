@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,19 +18,23 @@ from mixvi.train import (
     default_epochs,
 )
 
+from .checks import check_n_components
 from .labels import LabelsMixin
-from .merging import MergingMixin
+from .mapping import MappingMixin
 from .style import StyleMixin
 
 __all__ = ["TrainingMixin"]
 
+FEW = 10  # cells of a query of which none are held out to stop by
 
-class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MergingMixin):
+
+class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingMixin):
     """scvi-tools' training with this family's phases."""
 
     _training_plan_cls = MixturePlan
     _data_splitter_cls = DataSplitter
     merges_: bool
+    is_trained_: bool
 
     def train(
         self,
@@ -53,7 +58,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MergingM
 
         First under N(0, I); then under 30 components or more, if fewer are wanted, that are merged
         to their number (:func:`mixvi.train.overcluster`); from there the model's own components
-        start and everything trains jointly. Training a trained model again goes on jointly.
+        start and everything trains jointly. Training a trained model again goes on jointly; that of
+        a query (:meth:`load_query_data`) changes nothing but what its own covariate categories
+        have. At the end the novelty of held-out cells is taken as the scale for that of others.
 
         Parameters
         ----------
@@ -92,7 +99,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MergingM
         Raises
         ------
         ValueError
-            If a fraction is out of range or ``adata`` is minified.
+            If a fraction is out of range, ``adata`` is minified, or there are more components than
+            cells.
         FloatingPointError
             If the loss is not finite.
         """
@@ -100,6 +108,13 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MergingM
             raise ValueError(
                 "expected an AnnData with counts, found a minified one; train before minifying"
             )
+        is_query = self.query_weights_ is not None
+        if is_query:
+            plan_kwargs = self._query_plan(plan_kwargs)
+            if plan_kwargs is None:
+                return
+        elif self.adata is not None:
+            check_n_components(self.module.prior.n_components, self.adata.n_obs)
         n_obs = self.adata.n_obs if datamodule is None else getattr(datamodule, "n_obs", None)
         if max_epochs is None:
             if n_obs is None:
@@ -114,6 +129,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MergingM
         schedule = Schedule.from_fractions(
             max_epochs, pretrain_fraction, overcluster_fraction, warmup_fraction
         )
+        if is_query and self.adata.n_obs < FEW:
+            train_size, early_stopping = 1.0, False
         joint_from = schedule.joint_from
         callbacks = list(callbacks)
         if not self.is_trained:
@@ -122,7 +139,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MergingM
             callbacks.append(KeepBest(from_epoch=max(joint_from, round(schedule.warmup_epochs))))
             kwargs.setdefault("early_stopping_warmup_epochs", joint_from)
             kwargs.setdefault("early_stopping_patience", max(10, round(0.1 * max_epochs)))
-        callbacks.append(GuardComponents())  # after the best weights are back
+        if not is_query:
+            callbacks.append(GuardComponents())  # after the best weights are back
         kwargs.setdefault("log_every_n_steps", 1)  # the plan logs by epoch; short runs are fine
         if datamodule is not None:
             kwargs["datamodule"] = datamodule
@@ -132,19 +150,32 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MergingM
             splitting = kwargs.get("datasplitter_kwargs") or {}
             kwargs["datasplitter_kwargs"] = {"n_labels": self.module.n_labels, **splitting}
         self.module.train()  # a trained model was left in evaluation mode
-        super().train(
-            max_epochs=max_epochs,
-            accelerator=accelerator,
-            devices=devices,
-            train_size=train_size,
-            validation_size=validation_size,
-            batch_size=batch_size,
-            early_stopping=early_stopping,
-            plan_kwargs={"schedule": schedule, **(plan_kwargs or {})},
-            callbacks=callbacks,
-            **kwargs,
-        )
+        # scvi-tools begins a history for models that are not trained yet only
+        self.is_trained_ = self.is_trained_ and self.history_ is not None
+        try:
+            with warnings.catch_warnings():
+                if is_query:  # everything but the new columns rests, and one cell is enough
+                    warnings.filterwarnings("ignore", "Found .* in eval mode")
+                    warnings.filterwarnings("ignore", "Last batch will have a small size")
+                super().train(
+                    max_epochs=max_epochs,
+                    accelerator=accelerator,
+                    devices=devices,
+                    train_size=train_size,
+                    validation_size=validation_size,
+                    batch_size=batch_size,
+                    early_stopping=early_stopping,
+                    plan_kwargs={"schedule": schedule, **(plan_kwargs or {})},
+                    callbacks=callbacks,
+                    **kwargs,
+                )
+        finally:
+            self.is_trained_ = self.is_trained_ or is_query
+        if is_query:
+            self._grow()
+            return
         loader = None if datamodule is None else datamodule.train_dataloader()
         self._measure_style_use(loader)
         if self.merges_:
             self.merge_components(dataloader=loader)
+        self.calibrate_novelty(dataloader=loader)

@@ -1,7 +1,15 @@
 """The module that scvi-tools trains: encoder, decoder, likelihood and a latent prior."""
 
 from .covariates import CONDITION_KEY, Covariates
+from .frozen import extend_covariates
 from .mixture_vae import MixtureVAE
 from .y_conditional import YConditionalArrow, YConditionalVAE
 
-__all__ = ["CONDITION_KEY", "Covariates", "MixtureVAE", "YConditionalArrow", "YConditionalVAE"]
+__all__ = [
+    "CONDITION_KEY",
+    "Covariates",
+    "MixtureVAE",
+    "YConditionalArrow",
+    "YConditionalVAE",
+    "extend_covariates",
+]

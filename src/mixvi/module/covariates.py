@@ -69,6 +69,32 @@ class Covariates:
             return torch.zeros(len(batch), 0, device=batch.device)
         return torch.cat([column.float() for column in columns], -1)
 
+    def extends(self, old: Covariates) -> tuple[list[int], dict[int, list[int]]]:
+        """Where the columns of fewer categories lie among these.
+
+        Parameters
+        ----------
+        old
+            The same covariates with fewer categories of some.
+
+        Returns
+        -------
+        Position of every old column, and the positions of the columns of new categories with the
+        old columns of the same covariate. (The first category of a covariate that had one category
+        had no column; its new column is neither.)
+        """
+        kept: list[int] = []
+        new: dict[int, list[int]] = {}
+        start = old_start = 0
+        pairs = zip(self.sizes, self._widths, old.sizes, old._widths, strict=True)
+        for size, width, old_size, old_width in pairs:
+            kept += range(start, start + old_width)
+            siblings = list(range(old_start, old_start + old_width))
+            if width:
+                new |= {start + code: siblings for code in range(old_size, size)}
+            start, old_start = start + width, old_start + old_width
+        return [*kept, *range(start, start + self.n_continuous)], new
+
     def with_batch(
         self, c: Float[Tensor, "cells C"], batch: SupportsInt
     ) -> Float[Tensor, "cells C"]:

@@ -7,16 +7,18 @@ import math
 import torch
 from jaxtyping import Float
 from scvi import REGISTRY_KEYS
-from scvi.module.base import BaseMinifiedModeModuleClass, auto_move_data
+from scvi.module.base import auto_move_data
 from torch import Tensor
 
 from mixvi._compat import MODULE_KEYS
 from mixvi.priors import LatentPrior
 
+from .frozen import FrozenMixin
+
 __all__ = ["EvaluationMixin"]
 
 
-class EvaluationMixin(BaseMinifiedModeModuleClass):
+class EvaluationMixin(FrozenMixin):
     """Posterior predictive draws, and the likelihood of cells under the module's own prior."""
 
     prior: LatentPrior

@@ -103,6 +103,12 @@ class LatentPrior(nn.Module):
     ) -> Float[Tensor, "*cells"]:
         """Log p(z | c), y summed out, a style at the mean of its prior."""
 
+    def log_occupancy(
+        self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
+    ) -> Float[Tensor, "*cells"]:
+        """Log density of the cells that were trained on; :meth:`log_prob` without a mixture."""
+        return self.log_prob(z, c)
+
     def log_weight(
         self,
         z: Float[Tensor, "*cells D"],

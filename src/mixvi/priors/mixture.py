@@ -18,6 +18,7 @@ __all__ = ["MixturePrior"]
 
 MIN_SPREAD = 0.05  # floor of a starting σ², so that a tight cluster does not shut others out
 MARGIN = 8.0  # standard deviations from the last cell to a component without cells
+MIN_USAGE = 1e-6  # of a component without cells, so that its logarithm stays finite
 USAGE_STEP = 0.02  # weight of one mini-batch in the running shares
 
 
@@ -79,6 +80,17 @@ class MixturePrior(LatentPrior):
     ) -> Float[Tensor, "*cells"]:
         """Log Σ_k p(y = k) p(z | y = k), a style at the mean of its prior."""
         return self._log_joint(z, self._center_context(c)).logsumexp(-1)
+
+    def log_occupancy(
+        self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
+    ) -> Float[Tensor, "*cells"]:
+        """Log Σ_k π_k p(z | y = k) with the running shares of the cells as π.
+
+        Where all components are equally likely a priori, one without cells would pass for a place
+        where cells are.
+        """
+        log_p = self.components.log_prob(z, self._center_context(c))
+        return (self.usage.clamp(min=MIN_USAGE).log() + log_p).logsumexp(-1)
 
     def sample(
         self, c: Float[Tensor, "cells C"], components: Int[Tensor, " cells"] | None = None

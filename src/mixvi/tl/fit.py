@@ -12,6 +12,7 @@ from mixvi._keys import Keys
 from mixvi.model.base import MixtureModel
 from mixvi.model.checks import check_matrix, get_matrix
 
+from .genes import chosen_genes
 from .seeding import seeded
 
 __all__ = ["fit"]
@@ -42,7 +43,7 @@ def fit(
     adata, n_components, mask_var, key_added, model_kwargs, train_kwargs, save, rng, copy
         As in :func:`mixvi.tl.cgmdvae`.
     """
-    genes = _mask(adata, mask_var)
+    genes = chosen_genes(adata, mask_var)
     trained_on = adata[:, genes].copy() if not adata.isbacked else adata[:, genes].to_memory()
     with seeded(rng):
         model_cls.setup_anndata(trained_on, **setup)
@@ -76,21 +77,3 @@ def _check_genes(model: MixtureModel) -> None:
             what=layer or "X",
             empty_genes=True,
         )
-
-
-def _mask(adata: AnnData, mask_var: str | bool | None) -> np.ndarray:
-    """The genes to train on."""
-    if mask_var is None:
-        mask_var = "highly_variable" if "highly_variable" in adata.var else False
-    if mask_var is False:
-        return np.ones(adata.n_vars, dtype=bool)
-    if mask_var not in adata.var:
-        raise KeyError(
-            f"expected a boolean column {mask_var!r} in adata.var, found "
-            f"{', '.join(map(repr, adata.var.columns)) or 'none'}; pass mask_var=False to use "
-            "all genes"
-        )
-    genes = adata.var[mask_var].to_numpy(dtype=bool)
-    if not genes.any():
-        raise ValueError(f"expected genes with adata.var[{mask_var!r}], found none; check the mask")
-    return genes

@@ -1,0 +1,87 @@
+"""What the commands share of their arguments."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+
+from mixvi._console import refuse
+
+__all__ = [
+    "Accelerator",
+    "Likelihood",
+    "Method",
+    "check_accelerator",
+    "column",
+    "given",
+    "number_or_auto",
+    "refuse_existing",
+]
+
+
+class Method(StrEnum):
+    """Model that clusters."""
+
+    cgmdvae = "cgmdvae"
+    rmve = "rmve"
+
+
+class Likelihood(StrEnum):
+    """Distribution of a gene in a cell."""
+
+    nb = "nb"
+    zinb = "zinb"
+    poisson = "poisson"
+    normal = "normal"
+
+
+class Accelerator(StrEnum):
+    """Where to train."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+    mps = "mps"
+
+
+def column(text: str) -> Any:
+    """An option that names a column of ``obs``."""
+    return typer.Option(metavar="COLUMN", rich_help_panel="Columns of obs", help=text)
+
+
+def refuse_existing(outputs: Iterable[Path | None], *, force: bool) -> None:
+    """Refuse to replace what is there, unless told to."""
+    for target in filter(None, outputs):
+        if target.exists() and not force:
+            refuse(f"expected a new output, found {str(target)!r}; pass --force to replace it")
+
+
+def given(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Those that are not ``None``."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def number_or_auto(text: str, option: str, *, least: int) -> Any:
+    """A whole number of at least ``least``, or ``"auto"``."""
+    if text == "auto":
+        return text
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        refuse(f"expected {option} to be a number of at least {least} or auto, found {text!r}")
+    return number
+
+
+def check_accelerator(accelerator: Accelerator) -> None:
+    """Refuse what this machine does not have."""
+    there = {
+        Accelerator.gpu: torch.cuda.is_available() or torch.backends.mps.is_available(),
+        Accelerator.mps: torch.backends.mps.is_available(),
+    }
+    if not there.get(accelerator, True):
+        refuse(f"expected a working {accelerator}, found none; pass --accelerator auto or cpu")

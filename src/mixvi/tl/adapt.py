@@ -1,0 +1,130 @@
+"""Reference and query trained together, with free components for what only the query has."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scipy import sparse
+
+from mixvi.model import CGMDVAE
+from mixvi.model.checks import check_columns, get_matrix
+from mixvi.model.query_genes import GeneOverlap
+
+from .genes import chosen_genes
+from .mapped import Mapped, mapped
+
+__all__ = ["Adapted", "adapt"]
+
+HIDDEN = 0.1  # share of the reference's labels that the model does not see
+BATCH, LABEL, UNLABELED = "batch", "label", "(unlabeled)"
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A joint training.
+
+    Attributes
+    ----------
+    query, reference
+        What it says about their cells.
+    threshold
+        Log-odds that a share of the reference's cells with hidden labels exceeds.
+    """
+
+    query: Mapped
+    reference: Mapped
+    threshold: float
+
+
+def adapt(
+    query: AnnData,
+    reference: AnnData,
+    labels_key: str,
+    *,
+    batch_key: str | None,
+    layer: str | None,
+    unlabeled_category: str | None,
+    mask_var: str | bool | None,
+    false_alarm_rate: float,
+    model_kwargs: dict[str, Any],
+    train_kwargs: dict[str, Any],
+) -> Adapted:
+    """Train on both, the query without labels.
+
+    Parameters
+    ----------
+    query, reference, labels_key, batch_key, layer, unlabeled_category, mask_var, \
+false_alarm_rate, model_kwargs, train_kwargs
+        As in :func:`mixvi.tl.transfer`.
+    """
+    parts = {"reference": reference, "query": query}
+    check_columns(reference, [labels_key])
+    for part in parts.values():
+        check_columns(part, [] if batch_key is None else [batch_key])
+    genes = pd.Index(reference.var_names[chosen_genes(reference, mask_var)])
+    overlap = GeneOverlap.of(query, genes)
+    shared = genes.difference(overlap.missing, sort=False)
+    matrices = [_columns(part, shared, layer) for part in parts.values()]
+    X = sparse.vstack(matrices, format="csr")
+    counted = np.asarray((X != 0).sum(0)).ravel() > 0
+    labels = reference.obs[labels_key].astype(str).to_numpy(dtype=object)
+    labels[labels == str(unlabeled_category)] = UNLABELED
+    labeled = np.flatnonzero(labels != UNLABELED)
+    if not len(labeled):
+        raise ValueError(
+            f"expected labels in reference.obs[{labels_key!r}], found none; check "
+            "unlabeled_category"
+        )
+    hidden = _hidden(labels, labeled)
+    labels[hidden] = UNLABELED
+    batch = [
+        np.repeat(name, part.n_obs) if batch_key is None else part.obs[batch_key].astype(str)
+        for name, part in parts.items()
+    ]
+    joint = AnnData(
+        X[:, counted],
+        obs=pd.DataFrame(
+            {
+                BATCH: np.concatenate(batch),
+                LABEL: np.concatenate([labels, np.repeat(UNLABELED, query.n_obs)]),
+            },
+            index=[f"{name}:{cell}" for name, part in parts.items() for cell in part.obs_names],
+        ),
+        var=pd.DataFrame(index=shared[counted]),
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* has fewer than 3 cells")
+        CGMDVAE.setup_anndata(
+            joint, batch_key=BATCH, labels_key=LABEL, unlabeled_category=UNLABELED
+        )
+    model = CGMDVAE(joint, **model_kwargs)
+    model.train(**train_kwargs)
+    known = sorted(model._known_labels())
+    n = reference.n_obs
+    of_reference = mapped(model, joint[:n].copy(), known)
+    threshold = float(np.quantile(of_reference.log_odds[hidden], 1 - false_alarm_rate))
+    return Adapted(mapped(model, joint[n:].copy(), known), of_reference, threshold)
+
+
+def _columns(adata: AnnData, genes: pd.Index, layer: str | None) -> sparse.csr_matrix:
+    matrix = get_matrix(adata, layer)
+    matrix = matrix[:, adata.var_names.get_indexer(genes)]
+    return sparse.csr_matrix(matrix, dtype=np.float32)
+
+
+def _hidden(labels: np.ndarray, labeled: np.ndarray) -> np.ndarray:
+    """Labeled cells whose labels are kept back, of every label its share, but never all."""
+    rng = np.random.default_rng(int(torch.randint(2**31 - 1, ())))
+    picked = []
+    for label in np.unique(labels[labeled]):
+        cells = labeled[labels[labeled] == label]
+        n = int(HIDDEN * len(cells) + rng.random())  # rounded at random: right on average
+        picked.append(rng.permutation(cells)[: min(n, len(cells) - 1)])
+    hidden = np.concatenate(picked)
+    return np.sort(hidden if len(hidden) else rng.permutation(labeled)[:1])

@@ -1,0 +1,139 @@
+"""Labels for new cells, and which of them are new."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scvi
+from sklearn.metrics import roc_auc_score
+from tests.model.specs import QUICK
+
+from mixvi import datasets, tl
+from mixvi.model import CGMDVAE
+
+LONGER = QUICK | {"max_epochs": 40}
+LABEL = "cell_type"
+
+
+def reference_and_query():
+    """Half of the cells each; only the query has the third type."""
+    adata = datasets.simulate(600, 60, n_components=3, n_batches=2, depth=300, rng=0)
+    adata.obs[LABEL] = adata.obs["component"].astype(str)
+    is_query = np.random.default_rng(0).random(600) < 0.5
+    adata.obs["batch"] = np.where(is_query, "new", adata.obs["batch"].astype(str))
+    reference, query = adata[~is_query].copy(), adata[is_query].copy()
+    reference = reference[reference.obs[LABEL] != "component_2"].copy()
+    truth = query.obs.pop(LABEL).astype(str).to_numpy()
+    return reference, query, truth
+
+
+@pytest.fixture(scope="module")
+def atlas():
+    scvi.settings.seed = 0
+    reference, _, _ = reference_and_query()
+    CGMDVAE.setup_anndata(reference, batch_key="batch", labels_key=LABEL)
+    model = CGMDVAE(reference, n_components=2, n_hidden=32)
+    model.train(**LONGER)
+    return model
+
+
+def check(query, truth, key="cell_type_pred"):
+    seen = truth != "component_2"
+    predicted = query.obs[key].astype(str).to_numpy()
+    assert (predicted[seen] == truth[seen]).mean() > 0.9
+    probs = query.obsm[f"{key}_probs"]
+    assert list(probs.columns) == ["component_0", "component_1"]
+    np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-9)
+    np.testing.assert_allclose(query.obs[f"{key}_confidence"], probs.max(axis=1))
+    np.testing.assert_array_equal(probs.idxmax(axis=1), predicted)
+    novelty, novel = query.obs[f"{key}_novelty"], query.obs[f"{key}_novel"]
+    np.testing.assert_array_equal(novel, novelty > query.uns[key]["threshold"])
+    return roc_auc_score(~seen, novelty), novel[seen].mean(), novel[~seen].mean()
+
+
+def test_frozen(atlas, tmp_path):
+    _, query, truth = reference_and_query()
+    latent = atlas.get_latent_representation()
+    tl.transfer(query, atlas)
+    auroc, alarms, found = check(query, truth)
+    assert auroc > 0.7
+    assert found > 2 * alarms
+    np.testing.assert_array_equal(atlas.get_latent_representation(), latent)
+    # from a directory the same, in whatever order the genes come
+    atlas.save(tmp_path / "atlas", save_anndata=True)
+    _, again, _ = reference_and_query()
+    again = again[:, ::-1].copy()
+    joined = tl.transfer(again, tmp_path / "atlas", join=True, n_new_components="auto")
+    np.testing.assert_allclose(
+        again.obs["cell_type_pred_novelty"], query.obs["cell_type_pred_novelty"], rtol=1e-5
+    )
+    assert joined.n_obs == len(truth) + len(latent)
+    assert list(joined.obs["cell_type_pred_origin"].unique()) == ["reference", "query"]
+    np.testing.assert_allclose(joined.obsm["X_cell_type_pred"][: len(latent)], latent, atol=1e-6)
+    assert joined.obs[LABEL].isna().sum() == len(truth)  # the query has no labels
+    joined.write_h5ad(tmp_path / "joined.h5ad")
+    back = ad.read_h5ad(tmp_path / "joined.h5ad")
+    pd.testing.assert_series_equal(back.obs["cell_type_pred"], joined.obs["cell_type_pred"])
+
+
+def test_frozen_without_labels():
+    reference, query, _ = reference_and_query()
+    CGMDVAE.setup_anndata(reference, batch_key="batch")
+    model = CGMDVAE(reference, n_components=3, n_hidden=32)
+    model.train(**QUICK)
+    tl.transfer(query, model)
+    assert set(query.obs["cgmdvae"]) <= {"0", "1", "2"}
+
+
+def test_adapt_finds_what_the_reference_lacks():
+    reference, query, truth = reference_and_query()
+    joined = tl.transfer(
+        query,
+        reference,
+        LABEL,
+        batch_key="batch",
+        join=True,
+        model_kwargs={"n_hidden": 32},
+        train_kwargs=LONGER,
+        rng=0,
+    )
+    auroc, alarms, found = check(query, truth)
+    assert auroc > 0.9
+    assert alarms < 0.15
+    assert found > 0.5
+    new = query.obs["cell_type_pred_component"].astype(str)
+    assert new[truth == "component_2"].str.startswith("novel_").mean() > 0.5
+    assert joined.n_obs == reference.n_obs + query.n_obs
+    assert "cell_type_pred" not in reference.obs  # what was given stays as it was
+    known = joined[: reference.n_obs].obs
+    assert (known["cell_type_pred"].astype(str) == known[LABEL].astype(str)).mean() > 0.9
+
+
+def test_same_seed_same_result():
+    found = []
+    for _ in range(2):
+        reference, query, _ = reference_and_query()
+        tl.transfer(query, reference, LABEL, train_kwargs=QUICK, rng=3)
+        found.append(query.obs["cell_type_pred_novelty"].to_numpy())
+    np.testing.assert_array_equal(*found)
+
+
+def test_bad_input(atlas, tmp_path):
+    reference, query, _ = reference_and_query()
+    with pytest.raises(ValueError, match="expected labels_key"):
+        tl.transfer(query, reference)
+    with pytest.raises(KeyError, match="celltype"):
+        tl.transfer(query, reference, "celltype")
+    reference.obs["none"] = "unknown"
+    with pytest.raises(ValueError, match="expected labels in reference"):
+        tl.transfer(query, reference, "none", unlabeled_category="unknown")
+    with pytest.raises(FileNotFoundError, match="no directory"):
+        tl.transfer(query, tmp_path / "atlas")
+    atlas.save(tmp_path / "atlas")
+    with pytest.raises(ValueError, match="save_anndata=True"):
+        tl.transfer(query, tmp_path / "atlas", join=True)
+    query.var_names = [f"ENSG{i}" for i in range(query.n_vars)]
+    for known in (reference, atlas):
+        with pytest.raises(ValueError, match="found none among"):
+            tl.transfer(query, known, LABEL)
+    assert "cell_type_pred" not in query.obs
