@@ -75,11 +75,13 @@ def test_few_labels_start_their_clusters(n_each):
     assert weights[:, 4:].sum() < 1  # everything has its label
 
 
-def test_cluster_without_a_label_starts_a_free_component():
+@pytest.mark.parametrize("n_wrong", [0, 1])
+def test_cluster_without_a_label_starts_a_free_component(n_wrong):
     z, truth = blobs()
-    labels = some_labels(truth, 20)
+    labels = some_labels(truth, 40)
     labels[truth == 1] = -1
     labels[labels > 1] -= 1
+    labels[np.flatnonzero(truth == 1)[:n_wrong]] = 0
     weights = start(z, labels, n_labels=3, components_per_label=1, n_free=5)
     of_free = weights[:, 3:].sum(1)
     assert of_free[truth == 1].mean() > 0.97

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.stats import binom
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
@@ -17,7 +18,8 @@ NEIGHBORS = 15
 STAY = 0.03  # weight of a cell's own opinion against its neighbors'
 N_ROUNDS = 150  # .97 to this power is about .01
 SEPARATE = 0.12  # cost of the merge that is not made any more, as for clusters without labels
-CHANCE = 0.05  # below it, a cluster without a labeled cell is no accident
+FEW = 0.1  # share of the labeled cells that would be expected in a cluster
+CHANCE = 0.05  # below it, so few are no accident
 
 
 def propagate(z: np.ndarray, labels: np.ndarray, n_labels: int) -> np.ndarray:
@@ -130,10 +132,11 @@ def unreached(
 ) -> np.ndarray:
     """Responsibilities of the clusters that are likely none of the labels'.
 
-    Small clusters are merged as they would be without labels. Of those in which no cell has a
-    label, that is no accident where the cluster is a share s of what would be its label's cells and
-    this label is known of n cells: it happens with probability (1 − s)ⁿ. With one label for every
-    type nothing is unlikely enough, and every cluster goes to a label.
+    Small clusters are merged as they would be without labels. A cluster is a share s of what would
+    be its label's cells, and this label is known of n cells, of which sn are expected in the
+    cluster. It is out of the labels' reach if at most a tenth of them is there (a few labels are
+    wrong, or their cells are) and so few are no accident under a binomial distribution. With one
+    label for every type nothing is unlikely enough, and every cluster goes to a label.
 
     Returns
     -------
@@ -144,15 +147,16 @@ def unreached(
     clusters = tree.cut(tree.n_clusters(SEPARATE))  # by falling size
     q = fine @ np.eye(clusters.max() + 1)[clusters]
     known = labels >= 0
-    has_label = q[known].sum(0) >= 0.5
+    n_there = q[known].sum(0).round()
     n_known = np.bincount(labels[known], minlength=probs.shape[1])
     mass = probs.sum(0)
     chosen = []
-    for k in np.flatnonzero(~has_label):
+    for k in range(q.shape[1]):
         of_label = q[:, k] @ probs
         label = of_label.argmax()
-        chance = (1 - min(of_label[label] / mass[label], 1)) ** n_known[label]
-        if chance < CHANCE:
+        s = min(of_label[label] / mass[label], 1)
+        expected, chance = s * n_known[label], binom.cdf(n_there[k], n_known[label], s)
+        if n_there[k] <= FEW * expected and chance < CHANCE:
             chosen.append(k)
     return q[:, chosen[:n_most]]
 
