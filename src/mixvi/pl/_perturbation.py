@@ -22,7 +22,7 @@ def perturbation(
     r"""Draw predicted against observed mean expression, the genes that change most by name.
 
     One dot per gene. The :math:`n` genes with the largest :math:`|o_g - c_g|` are named, and a thin
-    line leads each of them from where predicting no change would have put it. The title has the
+    line leads to each of them from where predicting no change would have put it. The title has the
     squared correlation of the means, which is high for predicting nothing, and R² of the change
     (:func:`mixvi.metrics.perturbation_scores`).
 
@@ -63,20 +63,30 @@ def perturbation(
     ax.scatter(o, p, s=6, color="0.55", linewidths=0, rasterized=True)
     ax.vlines(o[top], c[top], p[top], color="tab:red", linewidth=0.6, alpha=0.6)
     ax.scatter(o[top], p[top], s=16, color="tab:red", linewidths=0)
-    for gene in top:
-        left = o[gene] > 0.75 * limit
+    heights = _apart(p[top], 0.045 * limit)
+    for gene, height in zip(top, heights, strict=True):
         ax.annotate(
             names[gene],
             (o[gene], p[gene]),
-            xytext=(-4 if left else 4, 0),
-            textcoords="offset points",
-            ha="right" if left else "left",
+            xytext=(1.08 * limit, height),
             va="center",
             fontsize=8,
+            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.5},
         )
+    ax.set_xlim(right=1.3 * limit)
     ax.set(xlabel="observed mean", ylabel="predicted mean")
     ax.set_title(
         f"R² of means {scores['r2_pearson']:.3f}, of the change {scores['delta_r2']:.3f}",
         fontsize=10,
     )
     return ax
+
+
+def _apart(heights: np.ndarray, gap: float) -> np.ndarray:
+    """Heights in the same order, moved up as far as labels need not to touch."""
+    order = np.argsort(heights, kind="stable")
+    steps = gap * np.arange(len(heights))
+    moved = np.maximum.accumulate(heights[order] - steps) + steps
+    result = np.empty_like(heights)
+    result[order] = moved - (moved - heights[order]).mean()
+    return result
