@@ -15,7 +15,8 @@ def folder(tmp_path):
     names = [f"c{i}" for i in range(120)]
     layer = np.repeat(["Pia Layer 1", "Layer 4", "Layer 6", "Hippocampus"], 30)
     depth = np.repeat([0.0, 4, 5, 9], 30) + rng.uniform(0, 0.5, 120)
-    counts = rng.poisson(2 + depth[:, None] * rng.uniform(0, 1, 12)).astype(np.float32)
+    slope = np.tile([0.2, -0.2, 0.1], 4)  # genes of the depth and of the surface
+    counts = rng.poisson(20 * np.exp(slope * depth[:, None])).astype(np.float32)
     obs = pd.DataFrame(
         {
             "cell_type": "a",
@@ -37,7 +38,7 @@ def test_sets_know_their_places_and_hide_them(folder):
     assert cortex.adata.n_obs == 108
     original = ad.read_h5ad(folder / "osmfish_cortex.h5ad")[cortex.adata.obs_names]
     np.testing.assert_allclose(cortex.places, original.obsm["spatial"] * OSMFISH_PIXEL)
-    assert cortex.axis @ [0, -1] > 0.99
+    assert cortex.axis @ [0, -1] > 0.95
     villus = load_placed(folder, "intestine_zonation")
     np.testing.assert_array_equal(villus.places[:, 0].astype(int).astype(str), villus.zones)
     embryo = load_placed(folder, "bdtnp_drosophila")
