@@ -87,6 +87,14 @@ def test_layer():
         CGMDVAE(adata, n_components=3)
 
 
+def test_more_components_than_cells_cannot_be_trained():
+    adata = cells()
+    CGMDVAE.setup_anndata(adata)
+    model = CGMDVAE(adata, n_components=241)  # a query may well have fewer cells than the atlas
+    with pytest.raises(ValueError, match=r"number of cells \(240\), found 241"):
+        model.train(1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -99,7 +107,6 @@ def test_layer():
         ({"norm": "group"}, "expected norm to be one of"),
         ({"alpha": 0}, "expected alpha > 0"),
         ({"n_components": 0}, "n_components of at least 1"),
-        ({"n_components": 241}, r"number of cells \(240\), found 241"),
     ],
 )
 def test_wrong_options(options, message):

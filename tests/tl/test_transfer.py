@@ -17,9 +17,9 @@ LABEL = "cell_type"
 
 def reference_and_query():
     """Half of the cells each; only the query has the third type."""
-    adata = datasets.simulate(600, 60, n_components=3, n_batches=2, depth=300, rng=0)
+    adata = datasets.simulate(800, 100, n_components=3, n_batches=2, depth=1000, rng=0)
     adata.obs[LABEL] = adata.obs["component"].astype(str)
-    is_query = np.random.default_rng(0).random(600) < 0.5
+    is_query = np.random.default_rng(0).random(800) < 0.5
     adata.obs["batch"] = np.where(is_query, "new", adata.obs["batch"].astype(str))
     reference, query = adata[~is_query].copy(), adata[is_query].copy()
     reference = reference[reference.obs[LABEL] != "component_2"].copy()

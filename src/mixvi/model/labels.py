@@ -92,5 +92,5 @@ class LabelsMixin(PosteriorMixin):
             codes = codes.cpu().numpy()
         n_labels = self.module.n_labels
         counts = np.bincount(codes.astype(int), minlength=n_labels)[:n_labels]
-        weights = counts.sum() / (np.count_nonzero(counts) * counts.clip(min=1))
+        weights = counts.sum() / (max(np.count_nonzero(counts), 1) * counts.clip(min=1))
         self.module.class_weights.copy_(torch.as_tensor(weights))

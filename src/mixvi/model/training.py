@@ -144,7 +144,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         kwargs.setdefault("log_every_n_steps", 1)  # the plan logs by epoch; short runs are fine
         if datamodule is not None:
             kwargs["datamodule"] = datamodule
-        if self.balances_:
+        if self.balances_ and not is_query:
             self._balance_labels(datamodule)
         if datamodule is None:
             splitting = kwargs.get("datasplitter_kwargs") or {}

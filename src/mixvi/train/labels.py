@@ -17,7 +17,6 @@ __all__ = ["label_start", "propagate"]
 NEIGHBORS = 15
 STAY = 0.03  # weight of a cell's own opinion against its neighbors'
 N_ROUNDS = 150  # .97 to this power is about .01
-SEPARATE = 0.12  # cost of the merge that is not made any more, as for clusters without labels
 FEW = 0.1  # share of the labeled cells that would be expected in a cluster
 CHANCE = 0.05  # below it, so few are no accident
 
@@ -130,35 +129,39 @@ def unreached(
     probs: np.ndarray,
     n_most: int,
 ) -> np.ndarray:
-    """Responsibilities of the clusters that are likely none of the labels'.
+    """Clusters that are likely none of the labels'.
 
-    Small clusters are merged as they would be without labels. A cluster is a share s of what would
-    be its label's cells, and this label is known of n cells, of which sn are expected in the
-    cluster. It is out of the labels' reach if at most a tenth of them is there (a few labels are
-    wrong, or their cells are) and so few are no accident under a binomial distribution. With one
-    label for every type nothing is unlikely enough, and every cluster goes to a label.
+    Every cluster of the merge tree of the small ones is looked at, large ones first. It is a share
+    s of what would be its label's cells, and this label is known of n cells, of which sn are
+    expected in the cluster. It is out of the labels' reach if at most a tenth of them is there (a
+    few labels are wrong, or their cells are) and so few are no accident under a binomial
+    distribution, at 5 % for all the clusters of one cut together. With one label for every type
+    nothing is unlikely enough, and every cluster goes to a label.
 
     Returns
     -------
-    Cells × clusters, at most ``n_most``, the largest first.
+    Cells × clusters, 1 where a cell is in one; at most ``n_most``, the largest first.
     """
     share, loc, variance = (torch.as_tensor(x) for x in moments)
     tree = merge_tree(share, loc, variance)
-    clusters = tree.cut(tree.n_clusters(SEPARATE))  # by falling size
-    q = fine @ np.eye(clusters.max() + 1)[clusters]
     known = labels >= 0
-    n_there = q[known].sum(0).round()
     n_known = np.bincount(labels[known], minlength=probs.shape[1])
     mass = probs.sum(0)
-    chosen = []
-    for k in range(q.shape[1]):
-        of_label = q[:, k] @ probs
-        label = of_label.argmax()
-        s = min(of_label[label] / mass[label], 1)
-        expected, chance = s * n_known[label], binom.cdf(n_there[k], n_known[label], s)
-        if n_there[k] <= FEW * expected and chance < CHANCE:
-            chosen.append(k)
-    return q[:, chosen[:n_most]]
+    found: list[np.ndarray] = []  # cells of a cluster
+    for n_clusters in range(2, fine.shape[1] + 1):
+        cluster = (fine @ np.eye(n_clusters)[tree.cut(n_clusters)]).argmax(1)
+        for k in range(n_clusters):
+            cells = cluster == k
+            if not cells.any() or any((cells & other).any() for other in found):
+                continue
+            own = probs[cells].sum(0)
+            label = own.argmax()
+            s, n = min(own[label] / mass[label], 1), n_known[label]
+            there = np.count_nonzero(cells & known)
+            if there <= FEW * s * n and binom.cdf(there, n, s) < CHANCE / n_clusters:
+                found.append(cells)
+    found.sort(key=np.count_nonzero, reverse=True)
+    return np.stack(found[:n_most], 1).astype(float) if found else np.zeros((len(fine), 0))
 
 
 def _split(z: np.ndarray, weights: np.ndarray, n_parts: int) -> np.ndarray:
