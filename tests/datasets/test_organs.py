@@ -10,7 +10,7 @@ def test_organs_lie_in_the_body():
     assert not organs.index.has_duplicates
     places = organs.to_numpy()
     # the outline is one half, mirrored; a hair off the midline, which is its edge
-    in_trunk = _smooth(_HALF).contains_points(np.abs(places) + [0.01, 0])
+    in_trunk = _smooth(_HALF).contains_points(np.abs(places) + np.array([0.01, 0]))
     in_head = np.square((places - [0, 158.5]) / [7.7, 11.5]).sum(1) <= 1
     assert (in_trunk | in_head).all()
 

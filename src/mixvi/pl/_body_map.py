@@ -121,7 +121,7 @@ def draw_cells(
 ) -> None:
     """Scatter cells in a fixed shuffled order, with a legend or a color bar."""
     order = np.random.default_rng(0).permutation(len(points))
-    style = {
+    style: dict[str, Any] = {
         "s": float(np.clip(30_000 / max(len(points), 1), 2, 22)),
         "linewidths": 0,
         "alpha": 0.75,
@@ -162,7 +162,7 @@ def draw_cells(
 def _rings(axis: Axes, groups: pd.Series, measured: np.ndarray) -> None:
     """A ring at the place of each row of the table, its name on the outer side."""
     places = pd.DataFrame(measured).dropna().drop_duplicates()
-    axis.scatter(*places.to_numpy().T, s=70, facecolors="none", edgecolors="black", zorder=4)
+    axis.scatter(places[0], places[1], s=70, facecolors="none", edgecolors="black", zorder=4)
     names = groups.astype(object).iloc[places.index]
     middle = places[0].median()
     for name, (x, y) in zip(names, places.to_numpy(), strict=True):
