@@ -100,9 +100,9 @@ def body_map(
             layout="constrained",
         )
     draw_outline(ax, outline, points if measured is None else measured[:, list(dims)])
-    named = from_table and measured is not None and keys.group in adata.obs
-    draw_cells(ax, adata, points, color, legend=not (named and color == keys.group))
-    if named:
+    rings = from_table and keys.group in adata.obs
+    draw_cells(ax, adata, points, color, legend=not (rings and color == keys.group))
+    if rings and measured is not None:
         _rings(ax, adata.obs[keys.group], measured[:, list(dims)])
     if keys.sd in adata.obsm:
         _error_bar(ax, np.median(stored_places(adata, keys.sd)[:, list(dims)], axis=0))
