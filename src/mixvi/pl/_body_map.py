@@ -100,9 +100,9 @@ def body_map(
             layout="constrained",
         )
     draw_outline(ax, outline, points if measured is None else measured[:, list(dims)])
-    named = from_table and keys.group in adata.obs
-    draw_cells(ax, adata, points, color, legend=not (named and color == keys.group))
-    if named and measured is not None:
+    rings = from_table and keys.group in adata.obs
+    draw_cells(ax, adata, points, color, legend=not (rings and color == keys.group))
+    if rings and measured is not None:
         _rings(ax, adata.obs[keys.group], measured[:, list(dims)])
     if keys.sd in adata.obsm:
         _error_bar(ax, np.median(stored_places(adata, keys.sd)[:, list(dims)], axis=0))
@@ -162,8 +162,7 @@ def draw_cells(
 def _rings(axis: Axes, groups: pd.Series, measured: np.ndarray) -> None:
     """A ring at the place of each row of the table, its name on the outer side."""
     places = pd.DataFrame(measured).dropna().drop_duplicates()
-    x, y = places.to_numpy().T
-    axis.scatter(x, y, s=70, facecolors="none", edgecolors="black", zorder=4)
+    axis.scatter(places[0], places[1], s=70, facecolors="none", edgecolors="black", zorder=4)
     names = groups.astype(object).iloc[places.index]
     middle = places[0].median()
     for name, (x, y) in zip(names, places.to_numpy(), strict=True):
