@@ -161,9 +161,8 @@ def _along_axis(axis: Axes, measured: np.ndarray, predicted: np.ndarray, name: s
 def _null(axis: Axes, null: np.ndarray, r2: float, p: float | None) -> None:
     """Histogram of shuffled maps and a line for the real one."""
     # a shuffled map may be very wrong: what is below −1 goes to the lowest bar
-    axis.hist(
-        np.maximum(null, -1), bins=np.linspace(-1, 1, 61), color="0.7", label="shuffled places"
-    )
+    bins = np.linspace(-1, 1, 61).tolist()
+    axis.hist(np.maximum(null, -1), bins=bins, color="0.7", label="shuffled places")
     axis.axvline(max(r2, -1), color="tab:red", linewidth=2, label=f"this map, {r2:.2f}")
     axis.set(xlabel="R² on groups left out", ylabel="maps", xlim=(-1.04, 1.04))
     axis.legend(frameon=False, fontsize=8, loc="upper left")
