@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy import sparse
-from scipy.stats import binom
+from scipy.stats import poisson
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
@@ -17,7 +17,7 @@ __all__ = ["label_start", "propagate"]
 NEIGHBORS = 15
 STAY = 0.03  # weight of a cell's own opinion against its neighbors'
 N_ROUNDS = 150  # .97 to this power is about .01
-FEW = 0.1  # share of the labeled cells that would be expected in a cluster
+FEW = 0.25  # share of the labeled cells that would be expected in a cluster
 CHANCE = 0.05  # below it, so few are no accident
 
 
@@ -131,12 +131,12 @@ def unreached(
 ) -> np.ndarray:
     """Clusters that are likely none of the labels'.
 
-    Every cluster of the merge tree of the small ones is looked at, large ones first. It is a share
-    s of what would be its label's cells, and this label is known of n cells, of which sn are
-    expected in the cluster. It is out of the labels' reach if at most a tenth of them is there (a
-    few labels are wrong, or their cells are) and so few are no accident under a binomial
-    distribution, at 5 % for all the clusters of one cut together. With one label for every type
-    nothing is unlikely enough, and every cluster goes to a label.
+    Every cluster of the merge tree of the small ones is looked at, large ones first. Its cells
+    would have labels, and of each label a share is known, which says how many labeled cells are
+    expected in it. It is out of the labels' reach if at most a quarter of them is there (a few
+    labels are wrong, or their cells are) and so few are no accident under a Poisson distribution,
+    at 5 % for all the clusters of one cut together. With one label for every type nothing is
+    unlikely enough, and every cluster goes to a label.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def unreached(
     tree = merge_tree(share, loc, variance)
     known = labels >= 0
     n_known = np.bincount(labels[known], minlength=probs.shape[1])
-    mass = probs.sum(0)
+    rate = n_known / probs.sum(0).clip(min=1)  # share of a label's cells that are known to be
     found: list[np.ndarray] = []  # cells of a cluster
     for n_clusters in range(2, fine.shape[1] + 1):
         cluster = (fine @ np.eye(n_clusters)[tree.cut(n_clusters)]).argmax(1)
@@ -154,11 +154,9 @@ def unreached(
             cells = cluster == k
             if not cells.any() or any((cells & other).any() for other in found):
                 continue
-            own = probs[cells].sum(0)
-            label = own.argmax()
-            s, n = min(own[label] / mass[label], 1), n_known[label]
+            expected = probs[cells].sum(0) @ rate
             there = np.count_nonzero(cells & known)
-            if there <= FEW * s * n and binom.cdf(there, n, s) < CHANCE / n_clusters:
+            if there <= FEW * expected and poisson.cdf(there, expected) < CHANCE / n_clusters:
                 found.append(cells)
     found.sort(key=np.count_nonzero, reverse=True)
     return np.stack(found[:n_most], 1).astype(float) if found else np.zeros((len(fine), 0))
