@@ -133,7 +133,32 @@ def test_bad_input(atlas, tmp_path):
     with pytest.raises(ValueError, match="save_anndata=True"):
         tl.transfer(query, tmp_path / "atlas", join=True)
     query.var_names = [f"ENSG{i}" for i in range(query.n_vars)]
-    for known in (reference, atlas):
+    for known, column in ((reference, LABEL), (atlas, None)):
         with pytest.raises(ValueError, match="found none among"):
-            tl.transfer(query, known, LABEL)
+            tl.transfer(query, known, column)
     assert "cell_type_pred" not in query.obs
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("labels_key", LABEL),
+        ("batch_key", "batch"),
+        ("layer", "counts"),
+        ("unlabeled_category", "unknown"),
+        ("mask_var", None),
+        ("model_kwargs", {"n_latent": 5}),
+    ],
+)
+def test_arguments_for_cells_are_refused_with_a_model(atlas, argument, value):
+    _, query, _ = reference_and_query()
+    if argument == "mask_var":
+        value = np.ones(query.n_vars, dtype=bool)
+    with pytest.raises(ValueError, match=f"expected no {argument} with a model as reference"):
+        tl.transfer(query, atlas, **{argument: value})
+
+
+def test_new_components_are_refused_with_cells():
+    reference, query, _ = reference_and_query()
+    with pytest.raises(ValueError, match="expected no n_new_components with cells"):
+        tl.transfer(query, reference, LABEL, n_new_components=2)

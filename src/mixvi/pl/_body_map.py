@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from mixvi._keys import PlaceKeys
 from mixvi.pl._columns import MISSING, categories, colors, obs_column
+from mixvi.pl._columns import legend as name_categories
 from mixvi.pl._outline import draw_outline
 from mixvi.pl._places import (
     CHANCE,
@@ -142,21 +142,7 @@ def draw_cells(
     palette = np.array([*shades, MISSING], dtype=object)  # code −1 is a missing value
     axis.scatter(x, y, c=list(palette[column.cat.codes.to_numpy()[order]]), **style)
     if legend and len(shades) <= 40:
-        names = [*column.cat.categories, *(["NA"] if column.isna().any() else [])]
-        handles = [
-            Line2D([], [], marker="o", linestyle="", color=shade, label=name, markersize=5)
-            for name, shade in zip(names, palette, strict=False)
-        ]
-        axis.legend(
-            handles=handles,
-            loc="center left",
-            bbox_to_anchor=(1, 0.5),
-            frameon=False,
-            fontsize=8,
-            handletextpad=0.2,
-            title=color,
-            ncols=-(-len(names) // 20),
-        )
+        name_categories(axis, column, shades, color)
 
 
 def _rings(axis: Axes, groups: pd.Series, measured: np.ndarray) -> None:

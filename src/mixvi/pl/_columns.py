@@ -4,8 +4,11 @@ import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 MISSING = "lightgray"
+LEGEND_ROWS = 16
 
 
 def obs_column(adata: AnnData, key: str) -> pd.Series:
@@ -42,3 +45,24 @@ def colors(adata: AnnData, key: str, n_categories: int) -> list[str]:
         if n_categories <= len(palette):
             return list(palette[:n_categories])
     return ["gray"] * n_categories
+
+
+def legend(axis: Axes, column: pd.Series, shades: list[str], title: str | None = None) -> None:
+    """Name the categories of a column to the right of an axis, missing values last."""
+    names = list(column.cat.categories)
+    if column.isna().any():
+        names, shades = [*names, "NA"], [*shades, MISSING]
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=shade, label=name, markersize=6)
+        for name, shade in zip(names, shades, strict=True)
+    ]
+    axis.legend(
+        handles=handles,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        frameon=False,
+        fontsize=8,
+        handletextpad=0.2,
+        title=title,
+        ncols=-(-len(names) // LEGEND_ROWS),
+    )

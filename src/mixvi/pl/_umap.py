@@ -6,15 +6,12 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from mixvi._keys import Keys
-from mixvi.pl._columns import MISSING, categories, colors, obs_column
+from mixvi.pl._columns import MISSING, categories, colors, legend, obs_column
 
 __all__ = ["umap_panels"]
-
-_LEGEND_ROWS = 16
 
 
 def umap_panels(
@@ -70,7 +67,7 @@ def umap_panels(
     if label_key is not None and labels is not None:
         shades = colors(adata, label_key, _n(labels))
         _scatter_categories(axes[1], points, labels, shades, order, size)
-        _legend(axes[1], labels, shades)
+        legend(axes[1], labels, shades)
         axes[1].set_title(f"label ({label_key})")
     drawn = axes[-1].scatter(
         points[order, 0],
@@ -136,22 +133,3 @@ def _write_names(axis: Axes, points: np.ndarray, column: pd.Series) -> None:
             axis.text(
                 x, y, name, ha="center", va="center", weight="bold", path_effects=outline, size=9
             )
-
-
-def _legend(axis: Axes, column: pd.Series, shades: list[str]) -> None:
-    names = list(column.cat.categories)
-    if column.isna().any():
-        names, shades = [*names, "NA"], [*shades, MISSING]
-    handles = [
-        Line2D([], [], marker="o", linestyle="", color=shade, label=name, markersize=6)
-        for name, shade in zip(names, shades, strict=True)
-    ]
-    axis.legend(
-        handles=handles,
-        loc="center left",
-        bbox_to_anchor=(1, 0.5),
-        frameon=False,
-        fontsize=8,
-        handletextpad=0.2,
-        ncols=-(-len(names) // _LEGEND_ROWS),
-    )

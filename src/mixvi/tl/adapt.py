@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from .genes import chosen_genes
 from .mapped import Mapped, mapped
 
 __all__ = ["Adapted", "adapt"]
+
+logger = logging.getLogger(__name__)
 
 HIDDEN = 0.1  # share of the reference's labels that the model does not see
 BATCH, LABEL, UNLABELED = "batch", "label", "(unlabeled)"
@@ -107,9 +110,16 @@ false_alarm_rate, model_kwargs, train_kwargs
     model.train(**train_kwargs)
     known = sorted(model._known_labels())
     n = reference.n_obs
+    of_query = mapped(model, joint[n:].copy(), known)
+    if np.isin(of_query.components, known).all():
+        logger.warning(
+            "no cell of the query is in a free component: its novelty says little, and no cell may "
+            "be called new; with a trained model as reference the novelty is a density, which may "
+            "say more"
+        )
     of_reference = mapped(model, joint[:n].copy(), known)
     threshold = float(np.quantile(of_reference.log_odds[hidden], 1 - false_alarm_rate))
-    return Adapted(mapped(model, joint[n:].copy(), known), of_reference, threshold)
+    return Adapted(of_query, of_reference, threshold)
 
 
 def _columns(adata: AnnData, genes: pd.Index, layer: str | None) -> sparse.csr_matrix:

@@ -51,8 +51,9 @@ def transfer(
 
     .. math:: \log \frac{\sum_{k\,\mathrm{free}} p(y{=}k|z)}{\sum_{k\,\mathrm{tied}} p(y{=}k|z)}.
 
-    The first takes seconds and suits an atlas; the second takes minutes, needs the reference's
-    cells, and finds unseen types better.
+    The first takes seconds and suits an atlas; the second takes minutes and needs the reference's
+    cells. Which finds an unseen type better depends on the type. The second can say something of
+    it only where free components got cells, and says so if none did.
 
     Parameters
     ----------
@@ -107,16 +108,28 @@ def transfer(
     KeyError
         If a column or layer is missing.
     ValueError
-        If the two share no genes, the reference is damaged, or there are no labels.
+        If the two share no genes, the reference is damaged, there are no labels, or an argument is
+        for the other kind of reference.
 
     Examples
     --------
     >>> mixvi.tl.transfer(query, "atlas/")  # doctest: +SKIP
     >>> mixvi.tl.transfer(query, reference, "cell_type", batch_key="donor")  # doctest: +SKIP
     """
-    key = key_added or default_key(reference, labels_key)
+    of_cells = {
+        "labels_key": labels_key,
+        "batch_key": batch_key,
+        "layer": layer,
+        "unlabeled_category": unlabeled_category,
+        "mask_var": mask_var,
+        "model_kwargs": model_kwargs,
+    }
+    with_cells = isinstance(reference, AnnData)
+    _check_arguments({"n_new_components": n_new_components or None} if with_cells else of_cells)
+    known: Any = reference if with_cells else load_reference(reference, [CGMDVAE, RMVE])
+    key = key_added or default_key(known, labels_key)
     with seeded(rng):
-        if isinstance(reference, AnnData):
+        if with_cells:
             if labels_key is None:
                 raise ValueError(
                     "expected labels_key with cells as reference, found none; name the column of "
@@ -124,7 +137,7 @@ def transfer(
                 )
             found = adapt(
                 adata,
-                reference,
+                known,
                 labels_key,
                 batch_key=batch_key,
                 layer=layer,
@@ -136,9 +149,9 @@ def transfer(
             )
             novelties = {"query": found.query.log_odds, "reference": found.reference.log_odds}
             results = {"query": found.query, "reference": found.reference}
-            threshold, known, mode = found.threshold, reference, "adapt"
+            threshold, mode = found.threshold, "adapt"
         else:
-            atlas = load_reference(reference, [CGMDVAE, RMVE])
+            atlas = known
             labels = atlas._known_labels() or list(atlas.cluster_names_)
             cells = adata.copy() if adata.is_view or adata.isbacked else adata
             query = type(atlas).load_query_data(
@@ -148,8 +161,8 @@ def transfer(
                 false_alarm_rate=false_alarm_rate,
             )
             results = {"query": mapped(query, None, labels)}
-            known = _cells_of(atlas, reference) if join else None
-            if known is not None:
+            if join:
+                known = _cells_of(atlas, reference)
                 results["reference"] = mapped(atlas, known, labels)
             novelties = {name: result.novelty for name, result in results.items()}
             threshold, mode = atlas.novelty_threshold(false_alarm_rate), "frozen"
@@ -160,6 +173,19 @@ def transfer(
     annotated = known.copy()
     write(annotated, results["reference"], key, novelties["reference"], threshold, parameters)
     return joined(annotated, adata, key)
+
+
+def _check_arguments(foreign: dict[str, Any]) -> None:
+    """Refuse what is meant for the other kind of reference: it would have no effect."""
+    for name, value in foreign.items():
+        if value is not None:
+            other, kind = (
+                ("cells", "a model") if name != "n_new_components" else ("a model", "cells")
+            )
+            raise ValueError(
+                f"expected no {name} with {kind} as reference, found {value!r}: it is for {other} "
+                "as reference; leave it out"
+            )
 
 
 def default_key(
