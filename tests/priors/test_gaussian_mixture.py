@@ -113,7 +113,7 @@ def train(prior, qz, q, steps=600):
     """Steps with fixed posteriors and responsibilities."""
     prior.train()
     for _ in range(steps):
-        prior._follow_(q, qz.loc[:, None], qz.scale[:, None])
+        prior._follow_(q, qz)
     return prior.eval()
 
 

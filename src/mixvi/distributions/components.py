@@ -13,6 +13,7 @@ __all__ = ["Components", "LowRankStyle", "NetworkStyle"]
 
 Covariance = Literal["diag", "spherical", "tied", "unit"]
 LOG_VARIANCE_RANGE = (-6.0, 3.0)
+LOG_FACTOR_RANGE = (-3.0, 3.0)  # how far a style may change a log variance
 
 
 class _CenteredNetwork(nn.Module):
@@ -61,13 +62,20 @@ class NetworkStyle(nn.Module):
     ) -> tuple[Float[Tensor, "*cells K D"], Float[Tensor, "*cells K D"]]:
         """Return (Δμ, Δ log σ²)."""
         shifts = self.network(w).unflatten(-1, (2, *self.shape))
-        return shifts.select(-3, 0), shifts.select(-3, 1)
+        return shifts.select(-3, 0), shifts.select(-3, 1).clamp(*LOG_FACTOR_RANGE)
 
 
 class LowRankStyle(nn.Module):
-    """(w, c) → Δμ_k = U_k s(w) with a few shared style factors s, and one shift of log σ².
+    r"""(w, c) → Δμ_k = U_k s(w) with a few shared style factors s, and one shift of log σ².
 
-    The cost of the network does not grow with K: for many components.
+    Neither the network nor the distances of cells to components cost more than matrix products:
+    with s_0 = 1, U_0 = μ, Λ = 1/σ² and e the factor of the precision,
+
+    .. math:: \sum_d \bigl[(m - \textstyle\sum_r s_r U_{kr})^2 + v\bigr] e \Lambda_k
+              = [(m^2 + v) e] \cdot \Lambda_k - 2 \sum_r [s_r m e] \cdot [U_{kr} \Lambda_k]
+              + \sum_{rt} [s_r s_t e] \cdot [U_{kr} U_{kt} \Lambda_k].
+
+    For many components.
 
     Parameters
     ----------
@@ -88,9 +96,46 @@ class LowRankStyle(nn.Module):
         self, w: Float[Tensor, "*cells n_in"]
     ) -> tuple[Float[Tensor, "*cells K D"], Float[Tensor, "*cells 1 D"]]:
         """Return (Δμ, Δ log σ²)."""
+        factors, log_factor = self._factors(w)
+        return torch.einsum("...r,rkd->...kd", factors, self.loadings), log_factor.unsqueeze(-2)
+
+    def distance(
+        self,
+        mean: Float[Tensor, "*cells D"],
+        variance: Float[Tensor, "*cells D"],
+        loc: Float[Tensor, "K D"],
+        log_variance: Float[Tensor, "K D"],
+        w: Float[Tensor, "*cells n_in"],
+    ) -> Float[Tensor, "*cells K"]:
+        """Σ_d [E(z_d − μ_kd − Δμ_kd)² / σ²_kd + log σ²_kd] at the style's σ²."""
+        factors, log_factor = self._factors(w)
+        shares = torch.cat([torch.ones_like(factors[..., :1]), factors], -1).unsqueeze(-1)
+        loadings = torch.cat([loc[None], self.loadings])
+        factor, precision = (-log_factor).exp(), (-log_variance).exp()
+        first, second = torch.triu_indices(len(loadings), len(loadings), device=loc.device)
+        both = torch.where(first == second, 1.0, 2.0).to(loc)[:, None]  # rt and tr
+        pairs = both * shares[..., first, :] * shares[..., second, :]
+        products = loadings[first] * loadings[second]
+        return (
+            ((mean.square() + variance) * factor) @ precision.t()
+            - 2 * _dot(shares * (mean * factor).unsqueeze(-2), loadings * precision)
+            + _dot(pairs * factor.unsqueeze(-2), products * precision)
+            + log_variance.sum(-1)
+            + log_factor.sum(-1, keepdim=True)
+        )
+
+    def _factors(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Style factors s and Δ log σ²."""
         rank = self.loadings.shape[0]
-        factors, log_variance = self.network(w).split([rank, self.loadings.shape[-1]], -1)
-        return torch.einsum("...r,rkd->...kd", factors, self.loadings), log_variance.unsqueeze(-2)
+        factors, log_factor = self.network(w).split([rank, self.loadings.shape[-1]], -1)
+        return factors, log_factor.clamp(*LOG_FACTOR_RANGE)
+
+
+def _dot(
+    of_cells: Float[Tensor, "*cells R D"], of_components: Float[Tensor, "R K D"]
+) -> Float[Tensor, "*cells K"]:
+    """Σ over R and D."""
+    return of_cells.flatten(-2) @ of_components.transpose(0, 1).flatten(1).t()
 
 
 class Components(nn.Module):
@@ -99,9 +144,9 @@ class Components(nn.Module):
     .. math:: p(z \mid w, y = k) = N(\mu_k + \Delta\mu_k(w),
               \mathrm{diag}\,\exp(\log\sigma_k^2 + \Delta_k(w)))
 
-    Without a style the densities and divergences of all cells to all components are matrix
-    products (−½ z²Λᵀ + z(μΛ)ᵀ + const, z and μ measured from the middle of the components), never a
-    cells × K × D array.
+    Without a style (or with a :class:`LowRankStyle`) the densities and divergences of all cells to
+    all components are matrix products (−½ z²Λᵀ + z(μΛ)ᵀ + const, z and μ measured from the middle
+    of the components), never a cells × K × D array.
 
     Parameters
     ----------
@@ -119,7 +164,7 @@ class Components(nn.Module):
         self,
         n_components: int,
         n_latent: int,
-        style: nn.Module | None = None,
+        style: NetworkStyle | LowRankStyle | None = None,
         *,
         covariance: Covariance = "diag",
     ):
@@ -132,14 +177,14 @@ class Components(nn.Module):
         self.style = style
 
     def forward(self, w: Float[Tensor, "... n_in"] | None = None) -> Normal:
-        r"""Return p(z | w, y = k) for every k: loc and scale of shape (\\*cells, K, D)."""
-        loc = self.loc
-        log_variance = self.log_variance.clamp(*LOG_VARIANCE_RANGE)
-        log_variance = log_variance.expand(-1, loc.shape[-1])
-        if self.style is not None:
+        r"""Return p(z | w, y = k) for every k: loc and scale of shape (\\*cells, K, D).
+
+        Without a ``w`` the components rest at the style 0, and the shape is (K, D).
+        """
+        loc, log_variance = self._at_rest()
+        if self.style is not None and w is not None:
             shift, log_factor = self.style(w)
-            loc = loc + shift
-            log_variance = (log_variance + log_factor).clamp(*LOG_VARIANCE_RANGE)
+            loc, log_variance = loc + shift, log_variance + log_factor
         return Normal(loc, (0.5 * log_variance).exp(), validate_args=False)
 
     @torch.no_grad()
@@ -185,15 +230,21 @@ class Components(nn.Module):
 
     def _distance(self, mean: Tensor, variance: Tensor, w: Tensor | None) -> Tensor:
         """Σ_d [ E(z_d − μ_kd)² / σ²_kd + log σ²_kd ] from the mean and variance of z."""
-        p = self(w)
-        precision = p.scale.pow(-2)
-        constant = 2 * p.scale.log().sum(-1)
-        if p.loc.ndim > 2:
+        if isinstance(self.style, NetworkStyle) and w is not None:
+            p = self(w)
             quadratic = (mean.unsqueeze(-2) - p.loc).square() + variance.unsqueeze(-2)
-            return (quadratic * precision).sum(-1) + constant
+            return (quadratic * p.scale.pow(-2)).sum(-1) + 2 * p.scale.log().sum(-1)
+        loc, log_variance = self._at_rest()
         # the expanded square cancels badly where z is far from the origin: measure from the middle
-        middle = p.loc.detach().mean(0)
-        mean, loc = mean - middle, p.loc - middle
-        constant = constant + (loc.square() * precision).sum(-1)
+        middle = loc.detach().mean(0)
+        mean, loc = mean - middle, loc - middle
+        if isinstance(self.style, LowRankStyle) and w is not None:
+            return self.style.distance(mean, variance, loc, log_variance, w)
+        precision = (-log_variance).exp()
+        constant = (loc.square() * precision + log_variance).sum(-1)
         second = mean.square() + variance
         return second @ precision.t() - 2 * mean @ (loc * precision).t() + constant
+
+    def _at_rest(self) -> tuple[Float[Tensor, "K D"], Float[Tensor, "K D"]]:
+        """μ and log σ² without a style."""
+        return self.loc, self.log_variance.clamp(*LOG_VARIANCE_RANGE).expand_as(self.loc)

@@ -35,7 +35,9 @@ class HiddenLayer(nn.Module):
     def __init__(self, n_in: int, n_covariates: int, n_out: int, *, norm: Norm, dropout: float):
         super().__init__()
         whole = nn.Linear(n_in + n_covariates, n_out)  # one draw: the usual fan-in scaling
-        self.weight = nn.Parameter(whole.weight[:, :n_in].detach().clone())
+        # out × in as everywhere in torch, but an input's weights lie side by side in memory: a
+        # product with a compressed x reads and writes them so
+        self.weight = nn.Parameter(whole.weight[:, :n_in].detach().t().contiguous().t())
         self.covariate_weight = (
             nn.Parameter(whole.weight[:, n_in:].detach().clone()) if n_covariates else None
         )

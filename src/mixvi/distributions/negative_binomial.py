@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.distributions import Gamma, Poisson, constraints
 from torch.types import _size
 
 from .count_rate import CountRate
 from .likelihood import CellDistribution, Likelihood
+from .log_gamma import log_factorial, log_rising_factorial
 from .sparse import Nonzeros, dense
 
 __all__ = ["NegativeBinomial", "NegativeBinomialLikelihood", "negative_binomial_log_prob"]
@@ -87,18 +91,55 @@ class NegativeBinomial(CellDistribution):
 
     def cell_log_prob(self, x: Tensor) -> Float[Tensor, "*samples cells"]:
         """Log p(x | z) of every cell; see the class for the formula."""
+        if self._theta.ndim > 1:
+            return self.log_prob(x).sum(-1)
         nonzeros = Nonzeros(x)
-        count = nonzeros.values
-        log_theta_mu = torch.log(self._theta + self.mu + EPS)
-        at_zero = (self._theta * (torch.log(self._theta + EPS) - log_theta_mu)).sum(-1)
-        theta = nonzeros.take(self._theta)
-        correction = (
-            count * (torch.log(nonzeros.take(self.mu) + EPS) - nonzeros.take(log_theta_mu))
-            + torch.lgamma(count + theta)
-            - torch.lgamma(theta)
-            - torch.lgamma(count + 1)
-        )
-        return at_zero + nonzeros.sum_by_cell(correction)
+        log_gammas = log_rising_factorial(
+            self._theta, nonzeros.columns, nonzeros.values
+        ) - log_factorial(nonzeros.values)
+        return _MeanTerms.apply(self.mu, self._theta, nonzeros) + nonzeros.sum_by_cell(log_gammas)
+
+
+class _MeanTerms(torch.autograd.Function):
+    r"""What of log p(x) depends on μ, for every cell; its gradient by hand.
+
+    .. math:: -\sum_g \theta_g \log(1 + r_g)
+              + \sum_{x_g > 0} x_g \log\frac{\mu_g}{\theta_g + \mu_g},
+              \qquad r = \mu / \theta
+
+    .. math:: \frac{\partial}{\partial\mu}
+              = -\frac{1}{1+r} + \frac{x}{\mu} - \frac{x}{\theta+\mu}, \qquad
+              \frac{\partial}{\partial\theta}
+              = \frac{r}{1+r} - \log(1 + r) - \frac{x}{\theta+\mu}
+
+    Autograd would keep and walk a dozen matrices of cells × genes; this needs two.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, mu: Tensor, theta: Tensor, nonzeros: Nonzeros) -> Tensor:
+        ratio = mu / (theta + EPS)
+        log_ratio = ratio.log1p()
+        at_mu = nonzeros.take(mu) + EPS
+        at_total = nonzeros.take(theta) + at_mu
+        ctx.save_for_backward(ratio, log_ratio, at_mu, at_total)
+        ctx.nonzeros = nonzeros
+        positive = nonzeros.sum_by_cell(nonzeros.values * (at_mu / at_total).log())
+        return positive - log_ratio @ theta
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        ratio, log_ratio, at_mu, at_total = ctx.saved_tensors
+        nonzeros: Nonzeros = ctx.nonzeros
+        share = (1 + ratio).reciprocal_()
+        # cell by cell: both terms are about r where r is small, and sums of them would not cancel
+        excess = (ratio * share).sub_(log_ratio)
+        counts = gradient.index_select(-1, nonzeros.rows) * nonzeros.values
+        of_theta = gradient.flatten() @ excess.flatten(0, -2)
+        of_theta -= nonzeros.sum_by_gene(counts / at_total)
+        of_mu = share.mul_(-gradient[..., None])
+        nonzeros.add_to_(of_mu, counts / at_mu - counts / at_total)
+        return of_mu, of_theta, None
 
 
 class NegativeBinomialLikelihood(Likelihood):

@@ -73,7 +73,9 @@ class PosteriorMixin(RegistrationMixin):
         if dataloader is not None:
             return dataloader
         adata = self._validate_anndata(adata)
-        return self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size)
+        return self._make_data_loader(
+            adata=adata, indices=indices, batch_size=batch_size, load_sparse_tensor=True
+        )
 
     @torch.inference_mode()
     def _posterior(

@@ -141,6 +141,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             kwargs.setdefault("early_stopping_patience", max(10, round(0.1 * max_epochs)))
         if not is_query:
             callbacks.append(GuardComponents())  # after the best weights are back
+        kwargs.setdefault("load_sparse_tensor", True)  # no effect on a dense matrix
         kwargs.setdefault("log_every_n_steps", 1)  # the plan logs by epoch; short runs are fine
         if datamodule is not None:
             kwargs["datamodule"] = datamodule

@@ -150,6 +150,8 @@ class DirichletMixture(MixturePrior):
         return Normal(zeros, torch.ones_like(zeros), validate_args=False)
 
     def _center_context(self, c: Tensor) -> Tensor | None:
+        if self.style_prior is None and not self.conditioned:
+            return None  # the mean of N(0, I), where the components rest
         return self._append(self._style_prior(c).loc if self.n_style else None, c)
 
     def _drawn_context(self, c: Tensor) -> Tensor | None:

@@ -98,7 +98,7 @@ class GaussianMixture(MixturePrior):
         else:
             kl_z = (q * self.components.kl(qz)).sum(-1)
         terms = self._with_shared(kl_z, q)
-        self._follow_(q, qz.loc[:, None], qz.scale[:, None])
+        self._follow_(q, qz)
         return terms
 
     def recognition(
@@ -130,7 +130,7 @@ class GaussianMixture(MixturePrior):
         distance = ((qz.loc - p.loc) / p.scale).square()
         kl = 0.5 * (ratio + distance - 1 - ratio.log()).sum(-1)
         terms = self._with_shared((q * kl).sum(-1), q)
-        self._follow_(q, qz.loc, qz.scale)
+        self._follow_(q, qz)
         return terms
 
     def weights(self) -> Float[Tensor, " K"]:
@@ -171,16 +171,20 @@ class GaussianMixture(MixturePrior):
         self.first.copy_(self.counts[:, None] * p.loc)
         self.second.copy_(self.counts[:, None] * (p.loc.square() + p.scale.square()))
 
-    def _follow_(self, q: Tensor, loc: Tensor, scale: Tensor) -> None:
-        """One step of the moments; loc and scale of q(z | x[, y]) are cells × (1 or K) × D."""
+    def _follow_(self, q: Tensor, qz: Normal) -> None:
+        """One step of the moments, from q(z | x), cells × D, or q(z | x, y), cells × K × D."""
         if self._count_(q):
             with torch.no_grad():
-                self._step_(q[:, :, None] / len(q), loc, scale)
+                sums = "nk,nd->kd" if qz.loc.ndim == 2 else "nk,nkd->kd"
+                q = q / len(q)
+                self.counts.lerp_(q.sum(0), USAGE_STEP)
+                self.first.lerp_(torch.einsum(sums, q, qz.loc), USAGE_STEP)
+                second = qz.loc.square() + qz.scale.square()
+                self.second.lerp_(torch.einsum(sums, q, second), USAGE_STEP)
+                self._set_components_()
 
-    def _step_(self, q: Tensor, loc: Tensor, scale: Tensor) -> None:
-        self.counts.lerp_(q.sum(0)[:, 0], USAGE_STEP)
-        self.first.lerp_((q * loc).sum(0), USAGE_STEP)
-        self.second.lerp_((q * (loc.square() + scale.square())).sum(0), USAGE_STEP)
+    def _set_components_(self) -> None:
+        """Put the components at the running moments, pushed apart."""
         share = self.counts[:, None].clamp(min=MIN_WEIGHT)
         mean = self.first / share
         variance = (self.second / share - mean.square()).clamp(min=MIN_VARIANCE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import torch
 from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
@@ -55,6 +58,13 @@ class MixturePlan(TrainingPlan):
         if schedule is None or self._trainer is None:
             return 1.0
         return schedule.kl_weight(self.global_step, self.trainer.num_training_batches)
+
+    def _optimizer_creator_fn(self, optimizer_cls: Any) -> Any:
+        # one pass over all weights instead of one for every operation of Adam; scvi-tools does
+        # this itself from 1.5 on
+        if not hasattr(self, "fused_optimizer"):
+            optimizer_cls = partial(optimizer_cls, fused=True)
+        return super()._optimizer_creator_fn(optimizer_cls)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of a mini-batch."""

@@ -1,4 +1,4 @@
-"""Which cells are held out of training."""
+"""Which cells are held out of training, and in what layout the others come."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["DataSplitter"]
 class DataSplitter(dataloaders.DataSplitter):
     """Hold cells without a label out of training, where there are enough of them.
 
-    A label that few cells have may be lost to training otherwise.
+    A label that few cells have may be lost to training otherwise. Compressed counts stay
+    compressed.
 
     Parameters
     ----------
@@ -46,3 +47,7 @@ class DataSplitter(dataloaders.DataSplitter):
         self.val_idx, self.test_idx, self.train_idx = np.split(
             cells, [len(self.val_idx), n_held_out]
         )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Leave compressed matrices as they are: scvi-tools makes them dense here."""
+        return batch
