@@ -61,8 +61,8 @@ class NetworkStyle(nn.Module):
         self, w: Float[Tensor, "*cells n_in"]
     ) -> tuple[Float[Tensor, "*cells K D"], Float[Tensor, "*cells K D"]]:
         """Return (Δμ, Δ log σ²)."""
-        shifts = self.network(w).unflatten(-1, (2, *self.shape))
-        return shifts.select(-3, 0), shifts.select(-3, 1).clamp(*LOG_FACTOR_RANGE)
+        shift, log_factor = self.network(w).unflatten(-1, (2, *self.shape)).unbind(-3)
+        return shift, log_factor.clamp(*LOG_FACTOR_RANGE)
 
 
 class LowRankStyle(nn.Module):
@@ -181,10 +181,7 @@ class Components(nn.Module):
 
         Without a ``w`` the components rest at the style 0, and the shape is (K, D).
         """
-        loc, log_variance = self._at_rest()
-        if self.style is not None and w is not None:
-            shift, log_factor = self.style(w)
-            loc, log_variance = loc + shift, log_variance + log_factor
+        loc, log_variance = self._moved(w)
         return Normal(loc, (0.5 * log_variance).exp(), validate_args=False)
 
     @torch.no_grad()
@@ -231,9 +228,9 @@ class Components(nn.Module):
     def _distance(self, mean: Tensor, variance: Tensor, w: Tensor | None) -> Tensor:
         """Σ_d [ E(z_d − μ_kd)² / σ²_kd + log σ²_kd ] from the mean and variance of z."""
         if isinstance(self.style, NetworkStyle) and w is not None:
-            p = self(w)
-            quadratic = (mean.unsqueeze(-2) - p.loc).square() + variance.unsqueeze(-2)
-            return (quadratic * p.scale.pow(-2)).sum(-1) + 2 * p.scale.log().sum(-1)
+            loc, log_variance = self._moved(w)
+            quadratic = (mean.unsqueeze(-2) - loc).square() + variance.unsqueeze(-2)
+            return (quadratic * (-log_variance).exp() + log_variance).sum(-1)
         loc, log_variance = self._at_rest()
         # the expanded square cancels badly where z is far from the origin: measure from the middle
         middle = loc.detach().mean(0)
@@ -244,6 +241,14 @@ class Components(nn.Module):
         constant = (loc.square() * precision + log_variance).sum(-1)
         second = mean.square() + variance
         return second @ precision.t() - 2 * mean @ (loc * precision).t() + constant
+
+    def _moved(self, w: Tensor | None) -> tuple[Tensor, Tensor]:
+        """μ and log σ² at a style."""
+        loc, log_variance = self._at_rest()
+        if self.style is None or w is None:
+            return loc, log_variance
+        shift, log_factor = self.style(w)
+        return loc + shift, log_variance + log_factor
 
     def _at_rest(self) -> tuple[Float[Tensor, "K D"], Float[Tensor, "K D"]]:
         """μ and log σ² without a style."""

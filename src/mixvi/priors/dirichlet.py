@@ -12,12 +12,13 @@ and the forms differ in where a comes from.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.distributions import Dirichlet, kl_divergence
+from torch.distributions import Dirichlet
 from torch.nn.functional import softplus
 
 __all__ = [
@@ -69,10 +70,12 @@ def _expected_log_d(a: Tensor) -> Tensor:
     return torch.digamma(a) - torch.digamma(a.sum(-1, keepdim=True))
 
 
-def _kl_d(a: Tensor, alpha: float) -> Tensor:
-    return kl_divergence(
-        Dirichlet(a, validate_args=False), Dirichlet(torch.full_like(a, alpha), validate_args=False)
-    )
+def _kl_d(a: Tensor, alpha: float, expected_log_d: Tensor) -> Tensor:
+    """KL(Dir(a) ‖ Dir(α, …, α)), from E log d under Dir(a)."""
+    k = a.shape[-1]
+    log_norm = torch.lgamma(a.sum(-1)) - torch.lgamma(a).sum(-1)
+    log_norm_prior = math.lgamma(k * alpha) - k * math.lgamma(alpha)
+    return log_norm - log_norm_prior + ((a - alpha) * expected_log_d).sum(-1)
 
 
 class MixtureWeights(nn.Module):
@@ -139,7 +142,8 @@ class CollapsedDirichlet(MixtureWeights):
         """``kl_y`` and ``kl_d``; their sum is :func:`collapsed_penalty`."""
         # a is the minimizer, so the gradient of the sum with respect to q is the one at fixed a
         a = self.alpha + q.detach()
-        return {"kl_y": _kl_y(q, _expected_log_d(a)), "kl_d": _kl_d(a, self.alpha)}
+        log_d = _expected_log_d(a)
+        return {"kl_y": _kl_y(q, log_d), "kl_d": _kl_d(a, self.alpha, log_d)}
 
 
 class NetworkDirichlet(MixtureWeights):
@@ -171,7 +175,8 @@ class NetworkDirichlet(MixtureWeights):
     ) -> dict[str, Tensor]:
         """``kl_y`` and ``kl_d`` at a = a(z)."""
         a = self.posterior(z).concentration
-        return {"kl_y": _kl_y(q, _expected_log_d(a)), "kl_d": _kl_d(a, self.alpha)}
+        log_d = _expected_log_d(a)
+        return {"kl_y": _kl_y(q, log_d), "kl_d": _kl_d(a, self.alpha, log_d)}
 
 
 class GlobalDirichlet(MixtureWeights):
@@ -218,7 +223,8 @@ class GlobalDirichlet(MixtureWeights):
 
     def log_density(self) -> Float[Tensor, ""]:
         """−KL(Dir(a) ‖ Dir(α))."""
-        return -_kl_d(self.concentration, self.alpha)
+        log_d = _expected_log_d(self.concentration)
+        return -_kl_d(self.concentration, self.alpha, log_d)
 
     def initialize_(self, counts: Float[Tensor, " K"]) -> None:
         """Set a = α + counts."""

@@ -79,13 +79,14 @@ class DirichletMixture(MixturePrior):
 
         For a cell with a label q(y | z) is restricted to the label's components.
         """
-        w = self.style(h).rsample() if self.n_style else None
+        qw = self.style(h) if self.n_style else None
+        w = None if qw is None else qw.rsample()
         q = self._probs(self.assignment(z, c), labels)
         self._count_(q)
         kl_z = (q * self.components.kl(qz, self._append(w, c))).sum(-1)
         return {
             "kl_z": kl_z,
-            **self.style_divergence(h, c),
+            **self._style_divergence(qw, c),
             **self.mixture_weights.divergence(q, z),
         }
 
@@ -93,9 +94,10 @@ class DirichletMixture(MixturePrior):
         self, h: Float[Tensor, "cells H"], c: Float[Tensor, "cells C"]
     ) -> dict[str, Tensor]:
         """``kl_w``, where there is a style."""
-        if not self.n_style:
-            return {}
-        return {"kl_w": kl_divergence(self.style(h), self._style_prior(c)).sum(-1)}
+        return self._style_divergence(self.style(h) if self.n_style else None, c)
+
+    def _style_divergence(self, qw: Normal | None, c: Tensor) -> dict[str, Tensor]:
+        return {} if qw is None else {"kl_w": kl_divergence(qw, self._style_prior(c)).sum(-1)}
 
     def log_weight(
         self,
