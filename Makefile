@@ -10,7 +10,7 @@ PINS = constraints/$$($(BIN)/python -c 'import sys; print("python311" if sys.ver
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml $(wildcard constraints/*.txt)
 
-.PHONY: help venv demo test test-laws test-slow lint docs clean
+.PHONY: help venv demo test test-laws test-slow bench-smoke lint docs clean
 .DELETE_ON_ERROR:
 # The stamps are reached through pattern rules only; make would delete them as intermediates.
 .SECONDARY:
@@ -32,6 +32,9 @@ test-laws: $(VENV)/.installed-test  ## identities, oracles and contracts only
 
 test-slow: $(VENV)/.installed-test  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench-smoke: $(VENV)/.installed  ## the speed benchmark once, on few cells: fails if likelihoods differ
+	$(BIN)/python -m benchmarks.speed --smoke --redo -o $(VENV)/speed.json
 
 lint: $(VENV)/.installed-lint  ## ruff, mypy, import rules
 	$(BIN)/ruff check .

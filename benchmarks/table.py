@@ -14,6 +14,7 @@ from benchmarks.table_labels import labels_page
 from benchmarks.table_mapping import mapping_page
 from benchmarks.table_perturbation import perturbation_page
 from benchmarks.table_space import space_page
+from benchmarks.table_speed import speed_page
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ PAGES = {
     "perturbation": perturbation_page,
     "space": space_page,
     "mapping": mapping_page,
+    "speed": speed_page,
 }
 
 

@@ -50,6 +50,17 @@ def test_log_prob_is_that_of_torch(style, samples):
     torch.testing.assert_close(log_prob, p(w).log_prob(z.unsqueeze(-2)).sum(-1))
 
 
+@pytest.mark.parametrize("covariance", ["diag", "tied", "spherical", "unit"])
+def test_log_prob_around_is_that_at_the_points(covariance, qz):
+    torch.manual_seed(0)
+    p = Components(K, D, covariance=covariance).double()
+    with torch.no_grad():
+        p.log_variance.normal_()
+    points = torch.randn(5, D).double()
+    z = qz.loc + qz.scale * points[:, None]
+    torch.testing.assert_close(p.log_prob_around(qz, points), p.log_prob(z))
+
+
 def test_one_style_serves_many_samples_of_z():
     p = components("network")
     z, w = torch.randn(5, 7, D).double(), torch.randn(7, W).double()

@@ -217,6 +217,25 @@ class Components(nn.Module):
         log_2pi = torch.log(torch.tensor(2 * torch.pi, dtype=z.dtype, device=z.device))
         return -0.5 * (self._distance(z, torch.zeros_like(z), w) + z.shape[-1] * log_2pi)
 
+    def log_prob_around(
+        self, qz: Normal, points: Float[Tensor, "S D"]
+    ) -> Float[Tensor, "S *cells K"]:
+        r"""Log p(z | w = 0, y = k) at z = m + s ε, for every q(z | x) = N(m, s²) and point ε.
+
+        One product with the points, of what is linear in ε and in ε²; no z is made.
+
+        .. math:: \log p(m) + \sum_d \bigl[\varepsilon_d\, s_d (\mu_{kd} - m_d) / \sigma^2_{kd}
+                  - \tfrac{1}{2} \varepsilon_d^2\, s_d^2 / \sigma_{kd}^2\bigr]
+        """
+        loc, log_variance = self._at_rest()
+        precision = (-log_variance).exp()
+        mean, scale = qz.loc.unsqueeze(-2), qz.scale.unsqueeze(-2)
+        slope = scale * (loc - mean) * precision
+        curvature = -0.5 * scale.square() * precision
+        along = torch.cat([slope, curvature], -1)
+        of_points = torch.cat([points, points.square()], -1) @ along.flatten(0, -2).t()
+        return of_points.view(len(points), *along.shape[:-1]) + self.log_prob(qz.loc)
+
     def kl(
         self, qz: Normal, w: Float[Tensor, "... n_in"] | None = None
     ) -> Float[Tensor, "*cells K"]:

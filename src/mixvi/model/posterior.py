@@ -19,6 +19,7 @@ from .registration import RegistrationMixin
 
 __all__ = ["PosteriorMixin"]
 
+BATCH_SIZE = 1024  # of a pass without gradients; the same numbers as with another, sooner
 ACTIVE = 0.01  # variance of a latent mean over cells; the usual bound for an active unit
 
 
@@ -74,7 +75,10 @@ class PosteriorMixin(RegistrationMixin):
             return dataloader
         adata = self._validate_anndata(adata)
         return self._make_data_loader(
-            adata=adata, indices=indices, batch_size=batch_size, load_sparse_tensor=True
+            adata=adata,
+            indices=indices,
+            batch_size=batch_size or BATCH_SIZE,
+            load_sparse_tensor=True,
         )
 
     @torch.inference_mode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +13,7 @@ from torch.distributions import Categorical, Normal
 __all__ = ["LatentPrior", "normal_points"]
 
 
+@lru_cache
 def normal_points(n_latent: int, n_points: int = 32) -> Float[Tensor, "S D"]:
     """Points that stand for N(0, I): a scrambled Sobol sequence, the same in every call.
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from mixvi.distributions import Components
 
-from .base import LatentPrior
+from .base import LatentPrior, normal_points
 
 __all__ = ["MixturePrior"]
 
@@ -74,6 +74,16 @@ class MixturePrior(LatentPrior):
         else:
             logits = self.classifier(self._seen(z, c))
         return Categorical(logits=logits, validate_args=False)
+
+    def responsibilities(
+        self, qz: Normal, c: Float[Tensor, "cells C"], n_points: int = 32
+    ) -> Float[Tensor, "cells K"]:
+        """q(y | x): q(y | z) averaged over q(z | x)."""
+        if self.classifier is not None or self._center_context(c) is not None:
+            return super().responsibilities(qz, c, n_points)
+        points = normal_points(self.n_latent, n_points).to(qz.loc)
+        log_joint = self.components.log_prob_around(qz, points) + self._log_weights(qz.loc)
+        return log_joint.softmax(-1).mean(0)
 
     def log_prob(
         self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
@@ -151,7 +161,10 @@ class MixturePrior(LatentPrior):
 
     def _log_joint(self, z: Tensor, context: Tensor | None) -> Tensor:
         """Log p(y = k) + log p(z | y = k)."""
-        return self.weights().to(z.device).log() + self.components.log_prob(z, context)
+        return self._log_weights(z) + self.components.log_prob(z, context)
+
+    def _log_weights(self, z: Tensor) -> Tensor:
+        return self.weights().to(z.device).log()
 
     def _center_context(self, c: Tensor) -> Tensor | None:
         """What the components see beside y, a style at the mean of its prior."""

@@ -1,0 +1,87 @@
+"""The page about speed and memory."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from benchmarks.markdown import NONE, markdown, number
+from benchmarks.store import Row
+
+EXPLAINED = {
+    "training": (
+        "Training",
+        "Cells per second, against `SCVI.train` in the same round: one hidden layer of 128 units, "
+        "10 latent dimensions, negative binomial counts. Ours trains its mixture of ten components "
+        "from the first epoch; under N(0, I), as in the first 60 % of a run, it is faster. An "
+        "epoch's cost is the difference of a run of three and a run of one.",
+    ),
+    "inference": (
+        "Latent and clusters",
+        "`model.annotate()`, which writes the latent space, clusters, their probabilities, "
+        "confidence and novelty, against `SCVI.get_latent_representation()`, which gives the "
+        "latent space alone.",
+    ),
+    "components": (
+        "Many components",
+        "How many times longer an epoch takes with many components than with few, at 128 cells a "
+        "step.",
+    ),
+    "growth": (
+        "Many cells",
+        "Slope of the seconds of an epoch over the number of cells, both on log scales: 1 means "
+        "that a cell costs the same.",
+    ),
+    "labels": ("Clusters of encoded cells", "Seconds from latent means to clusters."),
+    "memory": (
+        "Memory",
+        "Largest memory of a process that reads the cells from a file and trains one epoch, beyond "
+        "what it has after the imports, in sizes of the compressed count matrix.",
+    ),
+}
+
+
+def speed_page(rows: Sequence[Row]) -> str:
+    """Write the page about speed, one table for everything that was measured."""
+    frame = pd.DataFrame(rows)
+    for column in ("cells_per_second", "low", "high", "cpu_ratio", "ratio"):
+        if column not in frame:
+            frame[column] = float("nan")
+    first = frame.iloc[0]
+    parts = [
+        "# Speed and memory",
+        f"{first['source']} cells, on a {first['on'].upper()}, {first['threads']} thread(s) of "
+        "torch. The machine is shared: seconds are worth little, the ratios of one round are "
+        "comparable (median, and in brackets lowest to highest of the rounds). "
+        "`python -m benchmarks.speed` makes these figures, after it has checked that both count "
+        "the same likelihood and gradients.",
+    ]
+    for what, (title, text) in EXPLAINED.items():
+        own = frame[frame["what"] == what]
+        if len(own):
+            parts += [f"## {title}", text, _table(what, own)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(what: str, own: pd.DataFrame) -> str:
+    if what in ("training", "inference"):
+        header = ["setting", "method", "cells per second", "× SCVI", "× SCVI, processor time"]
+        lines = []
+        # as they were measured: the size of a batch is a number, its name is not
+        size = own["setting"].str.extract(r"(\d+)")[0].astype(int)
+        for _, row in own.assign(size=size).sort_values(["size", "ratio"]).iterrows():
+            extent = f" ({number(row['low'], 1)}–{number(row['high'], 1)})"
+            ours = row["method"] != "SCVI"
+            lines.append(
+                [
+                    row["setting"],
+                    row["method"],
+                    f"{row['cells_per_second']:,.0f}",
+                    number(row["ratio"], 1) + extent if ours else NONE,
+                    number(row["cpu_ratio"], 1) if ours else NONE,
+                ]
+            )
+        return markdown(header, lines)
+    figure = {"components": "times", "growth": "slope", "labels": "seconds", "memory": "times"}
+    column = "seconds" if what == "labels" else "ratio"
+    lines = [[row["setting"], row["method"], number(row[column], 2)] for _, row in own.iterrows()]
+    return markdown(["setting", "method", figure[what]], lines)
