@@ -144,6 +144,7 @@ def copy_results():
         "mapping",
         "perturbation",
         "space",
+        "speed",
     )
     for name in (f"{page}.md" for page in pages):
         table = ROOT / "benchmarks" / "results" / name

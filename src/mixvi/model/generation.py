@@ -11,6 +11,7 @@ from anndata import AnnData
 from torch import Tensor
 from torch.distributions import Normal
 
+from mixvi.distributions.sparse import row_sums
 from mixvi.module import CONDITION_KEY
 
 from .contexts import covariate_contexts
@@ -114,7 +115,7 @@ class GenerationMixin(PosteriorMixin):
         c = torch.cat([part["c"] for part in parts])
         library = torch.cat(
             [
-                part["x"].sum(-1) if "x" in part else part["observed_lib_size"].flatten()
+                (row_sums(part["x"]) if "x" in part else part["observed_lib_size"]).flatten()
                 for part in parts
             ]
         )
