@@ -8,11 +8,11 @@ import numpy as np
 import scvi
 
 from benchmarks import peers
-from benchmarks.labels import UNKNOWN, with_labels
+from benchmarks.labels import UNKNOWN, train_scanvi, with_labels
 from benchmarks.peers import Embedding
 
 BATCH = "batch"
-SCVI_EPOCHS, SCANVI_EPOCHS = 100, 25
+SCVI_EPOCHS = 100
 
 Method = Callable[[ad.AnnData, np.ndarray, int], Embedding]
 
@@ -28,20 +28,9 @@ def harmony(adata: ad.AnnData, known: np.ndarray, seed: int) -> Embedding:
 
 
 def scanvi(adata: ad.AnnData, known: np.ndarray, seed: int) -> Embedding:
-    """SCANVI from SCVI, both with their default architecture; it clusters by its predictions."""
-    scvi.settings.seed = seed
-    cells = with_labels(adata, known)
-    scvi.model.SCVI.setup_anndata(cells, labels_key="label", batch_key=BATCH)
-    base = scvi.model.SCVI(cells, gene_likelihood="nb")
-    warmup = {"n_epochs_kl_warmup": SCVI_EPOCHS // 2}
-    base.train(max_epochs=SCVI_EPOCHS, plan_kwargs=warmup, enable_progress_bar=False)
-    model = scvi.model.SCANVI.from_scvi_model(base, unlabeled_category=UNKNOWN, labels_key="label")
-    model.train(max_epochs=SCANVI_EPOCHS, enable_progress_bar=False)
-    return Embedding(
-        model.get_latent_representation(),
-        {"max_epochs": [SCVI_EPOCHS, SCANVI_EPOCHS]},
-        np.asarray(model.predict()),
-    )
+    """SCANVI, which clusters by its predictions."""
+    model = train_scanvi(adata, known, seed)
+    return Embedding(model.get_latent_representation(), clusters=np.asarray(model.predict()))
 
 
 def mixvi(model_name: str, *, labels: bool = False, **options: Any) -> Method:
