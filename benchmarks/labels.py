@@ -72,8 +72,8 @@ def mixvi(model_name: str, **options) -> Callable[[ad.AnnData, np.ndarray, int],
     return run
 
 
-def scanvi(adata: ad.AnnData, known: np.ndarray, seed: int) -> np.ndarray:
-    """SCANVI from SCVI, both with their default architecture; held-out cells are seen unlabeled."""
+def train_scanvi(adata: ad.AnnData, known: np.ndarray, seed: int) -> scvi.model.SCANVI:
+    """SCANVI from SCVI, both with their default architecture; cells without a label are seen."""
     scvi.settings.seed = seed
     cells = with_labels(adata, known)
     keys = peers.as_scvi_keys(cells)
@@ -82,6 +82,12 @@ def scanvi(adata: ad.AnnData, known: np.ndarray, seed: int) -> np.ndarray:
     base.train(max_epochs=100, plan_kwargs={"n_epochs_kl_warmup": 50}, enable_progress_bar=False)
     model = scvi.model.SCANVI.from_scvi_model(base, unlabeled_category=UNKNOWN, labels_key="label")
     model.train(max_epochs=25, enable_progress_bar=False)
+    return model
+
+
+def scanvi(adata: ad.AnnData, known: np.ndarray, seed: int) -> np.ndarray:
+    """SCANVI's labels of the cells that it saw without one."""
+    model = train_scanvi(adata, known, seed)
     return np.asarray(model.predict(indices=np.flatnonzero(~known)))
 
 

@@ -10,6 +10,7 @@ from benchmarks.table_ablation import ablation_page
 from benchmarks.table_clustering import clustering_page
 from benchmarks.table_conditional import conditional_page
 from benchmarks.table_images import images_page
+from benchmarks.table_integration import integration_page
 from benchmarks.table_labels import labels_page
 from benchmarks.table_mapping import mapping_page
 from benchmarks.table_perturbation import perturbation_page
@@ -29,6 +30,7 @@ PAGES = {
     "space": space_page,
     "mapping": mapping_page,
     "speed": speed_page,
+    "integration": integration_page,
 }
 
 

@@ -140,6 +140,7 @@ def copy_results():
         "conditional",
         "ablation",
         "images",
+        "integration",
         "labels",
         "mapping",
         "perturbation",

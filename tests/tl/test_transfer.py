@@ -98,15 +98,33 @@ def test_adapt_finds_what_the_reference_lacks():
         rng=0,
     )
     auroc, alarms, found = check(query, truth)
-    assert auroc > 0.9
-    assert alarms < 0.15
-    assert found > 0.5
+    assert auroc > 0.98
+    assert alarms < 0.1
+    assert found > 0.85
     new = query.obs["cell_type_pred_component"].astype(str)
-    assert new[truth == "component_2"].str.startswith("novel_").mean() > 0.5
+    assert new[truth == "component_2"].str.startswith("novel_").mean() > 0.85
     assert joined.n_obs == reference.n_obs + query.n_obs
     assert "cell_type_pred" not in reference.obs  # what was given stays as it was
     known = joined[: reference.n_obs].obs
     assert (known["cell_type_pred"].astype(str) == known[LABEL].astype(str)).mean() > 0.9
+
+
+def test_adapt_raises_no_alarm_where_nothing_is_new():
+    reference, query, truth = reference_and_query()
+    query = query[truth != "component_2"].copy()
+    tl.transfer(
+        query,
+        reference,
+        LABEL,
+        batch_key="batch",
+        model_kwargs={"n_hidden": 32},
+        train_kwargs=LONGER,
+        rng=0,
+    )
+    # a small region may start a component by chance; the threshold knows from hidden labels
+    new = query.obs["cell_type_pred_component"].astype(str).str.startswith("novel_")
+    assert new.mean() < 0.15
+    assert query.obs["cell_type_pred_novel"].mean() < 0.12
 
 
 def test_same_seed_same_result():

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.linear_model import LogisticRegression
 
-from mixvi.train.labels import label_start, propagate
+from mixvi.train.labels import accounted, label_start, propagate
 from mixvi.train.start import fit_start
 
 
@@ -82,6 +83,45 @@ def test_cluster_without_a_label_starts_a_free_component(n_wrong):
     labels[truth == 1] = -1
     labels[labels > 1] -= 1
     labels[np.flatnonzero(truth == 1)[:n_wrong]] = 0
+    weights = start(z, labels, n_labels=3, components_per_label=1, n_free=5)
+    of_free = weights[:, 3:].sum(1)
+    assert of_free[truth == 1].mean() > 0.97
+    assert of_free[truth != 1].mean() < 0.03
+
+
+@pytest.mark.law
+def test_share_of_unlabeled_cells_that_labels_account_for():
+    """Where all cells mix the share is that of all cells, whatever is known of them."""
+    rate, n_known, n_unknown, n_other = 0.3, 30, 70, 50
+    known = np.repeat([1.0, 0.0, 0.0], [n_known, n_unknown, n_other])
+    n = len(known)
+    everywhere = sparse.csr_matrix(np.full((n, n), 1 / n))
+    share = accounted(everywhere, known, np.full(n, rate))
+    np.testing.assert_allclose(share, n_unknown / (n_unknown + n_other))
+    # as many labels as expected account for all
+    np.testing.assert_allclose(accounted(everywhere, known, np.full(n, n_known / n)), 1)
+
+
+def test_small_type_beside_a_large_one():
+    """Half of all cells have a label, and none of twenty at the edge of a type."""
+    z, truth = blobs()
+    labels = some_labels(truth, 400)
+    rng = np.random.default_rng(0)
+    labels[rng.random(len(z)) < 0.5] = -1
+    direction = np.eye(6)[0]
+    new = z[truth == 0].mean(0) + 5 * direction + 0.5 * rng.standard_normal((20, 6))
+    cells, labels = np.concatenate([z, new]), np.append(labels, np.repeat(-1, 20))
+    weights = start(cells, labels, n_labels=4, components_per_label=1, n_free=5)
+    of_free = weights[:, 4:].sum(1)
+    assert of_free[-20:].mean() > 0.9
+    assert of_free[:-20].mean() < 0.02
+
+
+def test_few_labels_among_many_cells():
+    z, truth = blobs((4000, 3000, 2000, 1000))
+    labels = some_labels(truth, 12)
+    labels[truth == 1] = -1
+    labels[labels > 1] -= 1
     weights = start(z, labels, n_labels=3, components_per_label=1, n_free=5)
     of_free = weights[:, 3:].sum(1)
     assert of_free[truth == 1].mean() > 0.97

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy import sparse
-from scipy.stats import poisson
+from scipy.sparse.csgraph import connected_components
+from scipy.stats import binom
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from mixvi.priors import merge_tree
-
-__all__ = ["label_start", "propagate"]
+__all__ = ["accounted", "label_start", "propagate", "unclaimed"]
 
 NEIGHBORS = 15
 STAY = 0.03  # weight of a cell's own opinion against its neighbors'
 N_ROUNDS = 150  # .97 to this power is about .01
-FEW = 0.25  # share of the labeled cells that would be expected in a cluster
-CHANCE = 0.05  # below it, so few are no accident
+EXPECTED = 4.0  # labels, and cells without, among a cell's neighbors where free components start
+RATIO = 24  # cells of the one kind for a cell of the other
+MOST = 0.5  # of the unlabeled cells around
+CHANCE = 0.05  # below it, so few labels in a region are no accident
+MIN_CELLS = 5  # of a region
+TINY = 1e-9
 
 
 def propagate(z: np.ndarray, labels: np.ndarray, n_labels: int) -> np.ndarray:
@@ -57,7 +62,7 @@ def propagate(z: np.ndarray, labels: np.ndarray, n_labels: int) -> np.ndarray:
     opinion[known] = np.eye(n_labels)[labels[known]]
     if known.all():
         return opinion
-    walk = _random_walk(z)
+    walk = _random_walk(z, NEIGHBORS)
     spread = opinion
     for _ in range(N_ROUNDS):
         spread = (1 - STAY) * (walk @ spread) + STAY * opinion
@@ -65,8 +70,8 @@ def propagate(z: np.ndarray, labels: np.ndarray, n_labels: int) -> np.ndarray:
     return spread
 
 
-def _random_walk(z: np.ndarray) -> sparse.csr_matrix:
-    n, k = len(z), min(NEIGHBORS, len(z) - 1)
+def _random_walk(z: np.ndarray, n_neighbors: int) -> sparse.csr_matrix:
+    n, k = len(z), min(n_neighbors, len(z) - 1)
     neighbors = NearestNeighbors(n_neighbors=k).fit(z).kneighbors(return_distance=False)
     rows = np.repeat(np.arange(n), k)
     graph = sparse.csr_matrix((np.ones(n * k), (rows, neighbors.ravel())), shape=(n, n))
@@ -86,7 +91,7 @@ def label_start(
     """Assignments that the components start from, where some cells have a label.
 
     A label's components start at the cells that :func:`propagate` gives it. The free ones start at
-    the clusters that no label reaches (:func:`unreached`), as far as there are such.
+    cells without a label that no label accounts for (:func:`unclaimed`), as far as there are such.
 
     Parameters
     ----------
@@ -104,10 +109,9 @@ def label_start(
     Cells × components, those that no cell starts in left out at the end; the rows of labeled cells
     are zero outside the label's components.
     """
-    share, _, variance = _moments(z, fine)
-    z = z / np.sqrt(share @ variance)
+    z = z / _spread(z, fine)
     probs = propagate(z, labels, n_labels)
-    free = unreached(fine, _moments(z, fine), labels, probs, n_free)
+    free = unclaimed(z, labels, probs, n_free)
     free *= (labels < 0)[:, None]
     # all of a cell to one label: shared cells would pull the components together
     tied = np.eye(n_labels)[probs.argmax(1)] * (1 - free.sum(1, keepdims=True))
@@ -115,51 +119,97 @@ def label_start(
     return np.concatenate([tied, free], axis=1)
 
 
-def _moments(z: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shares, means and variances of soft clusters."""
+def _spread(z: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Standard deviations within soft clusters."""
     mass = q.sum(0).clip(1e-9 * len(z))
     loc = q.T @ z / mass[:, None]
-    return mass / mass.sum(), loc, (q.T @ z**2 / mass[:, None] - loc**2).clip(1e-6)
+    variance = (q.T @ z**2 / mass[:, None] - loc**2).clip(1e-6)
+    return np.sqrt(mass @ variance / mass.sum())
 
 
-def unreached(
-    fine: np.ndarray,
-    moments: tuple[np.ndarray, np.ndarray, np.ndarray],
-    labels: np.ndarray,
-    probs: np.ndarray,
-    n_most: int,
-) -> np.ndarray:
-    """Clusters that are likely none of the labels'.
+def unclaimed(z: np.ndarray, labels: np.ndarray, probs: np.ndarray, n_most: int) -> np.ndarray:
+    """Regions where most of the cells without a label are likely none of the labels'.
 
-    Every cluster of the merge tree of the small ones is looked at, large ones first. Its cells
-    would have labels, and of each label a share is known, which says how many labeled cells are
-    expected in it. It is out of the labels' reach if at most a quarter of them is there (a few
-    labels are wrong, or their cells are) and so few are no accident under a Poisson distribution,
-    at 5 % for all the clusters of one cut together. With one label for every type nothing is
-    unlikely enough, and every cluster goes to a label.
+    Cells of which :func:`accounted` is below one half form regions with their neighbors, and a
+    region counts if so few labels in it are no accident under a binomial distribution, at 5 % for
+    all regions together. A step to a neighbor is so wide that 4 labels, and 4 cells without, are
+    expected in it. Thus a hole between few labels says nothing, one label for every type leaves
+    nothing to be said, and where there are many labels the regions may be small.
+
+    Parameters
+    ----------
+    z
+        Cells × dimensions, in units of the spread within clusters.
+    labels
+        Codes of the labels, −1 where there is none.
+    probs
+        Probabilities of the labels, cells × labels.
+    n_most
+        Regions at most; the largest are returned.
 
     Returns
     -------
-    Cells × clusters, 1 where a cell is in one; at most ``n_most``, the largest first.
+    Cells × regions, 1 where a cell is in one.
     """
-    share, loc, variance = (torch.as_tensor(x) for x in moments)
-    tree = merge_tree(share, loc, variance)
-    known = labels >= 0
-    n_known = np.bincount(labels[known], minlength=probs.shape[1])
-    rate = n_known / probs.sum(0).clip(min=1)  # share of a label's cells that are known to be
-    found: list[np.ndarray] = []  # cells of a cluster
-    for n_clusters in range(2, fine.shape[1] + 1):
-        cluster = (fine @ np.eye(n_clusters)[tree.cut(n_clusters)]).argmax(1)
-        for k in range(n_clusters):
-            cells = cluster == k
-            if not cells.any() or any((cells & other).any() for other in found):
-                continue
-            expected = probs[cells].sum(0) @ rate
-            there = np.count_nonzero(cells & known)
-            if there <= FEW * expected and poisson.cdf(there, expected) < CHANCE / n_clusters:
-                found.append(cells)
-    found.sort(key=np.count_nonzero, reverse=True)
-    return np.stack(found[:n_most], 1).astype(float) if found else np.zeros((len(fine), 0))
+    some = _thinned(labels)
+    known, probs = labels[some] >= 0, probs[some]
+    if known.all():
+        return np.zeros((len(z), 0))
+    n_known = probs[known].sum(0)
+    rate = probs @ (n_known / probs.sum(0).clip(min=1))
+    wide = max((1 / rate.clip(1 / RATIO)).mean(), 1 / (~known).mean())
+    walk = _random_walk(z[some], math.ceil(EXPECTED * wide))
+    met = walk @ known
+    rate = probs @ (probs[known].T @ met[known] / n_known.clip(min=1))
+    cells = np.flatnonzero(accounted(walk, known, rate) < MOST)
+    n_regions, region = connected_components(walk[cells][:, cells], directed=False)
+    regions = [cells[region == i] for i in range(n_regions)]
+    regions = [own for own in regions if len(own) >= MIN_CELLS]
+    code = np.zeros(len(some), dtype=int)
+    for own in sorted(regions, key=len, reverse=True):
+        by_chance = binom.cdf(np.count_nonzero(known[own]), len(own), rate[own].mean())
+        if by_chance < CHANCE / len(regions) and code.max() < n_most:
+            code[own] = code.max() + 1
+    n_found = code.max()
+    if len(some) < len(z):
+        code = KNeighborsClassifier(1).fit(z[some], code).predict(z)
+    return np.eye(n_found + 1)[code][:, 1:]
+
+
+def accounted(walk: sparse.csr_matrix, known: np.ndarray, rate: np.ndarray) -> np.ndarray:
+    r"""Share of the unlabeled cells around every cell that the labels account for.
+
+    Two steps P of a walk end at a labeled cell with probability s = P² 1[labeled]; were all cells
+    of the labels' types, with e = P² ρ, where ρ is the share of such cells whose label is known.
+    Of a density p of the labels' types and one q of others, :math:`s = \rho p / (p + q)` and
+
+    .. math:: \frac{s}{1-s} \cdot \frac{1-e}{e} = \frac{(1-\rho)\, p}{(1-\rho)\, p + q}.
+
+    Parameters
+    ----------
+    walk
+        P, cells × cells.
+    known
+        Which cells have a label.
+    rate
+        ρ of every cell, by the labels it may have.
+
+    Returns
+    -------
+    Of every cell; by chance above 1.
+    """
+    s, e = walk @ (walk @ known), walk @ (walk @ rate)
+    return s * (1 - e) / (e * (1 - s)).clip(TINY)
+
+
+def _thinned(labels: np.ndarray) -> np.ndarray:
+    """Cells with and without a label, at most 24 times as many of the one as of the other.
+
+    Beyond that more of the one tell no more, and steps would be wide.
+    """
+    rng = np.random.default_rng(int(torch.randint(2**31 - 1, ())))
+    fewer, more = sorted((np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)), key=len)
+    return np.sort(np.concatenate([fewer, rng.permutation(more)[: RATIO * max(len(fewer), 1)]]))
 
 
 def _split(z: np.ndarray, weights: np.ndarray, n_parts: int) -> np.ndarray:
