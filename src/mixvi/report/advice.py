@@ -72,7 +72,7 @@ def advise(
 
 
 def _of_training(training: Training | None) -> Iterator[Advice]:
-    if training is not None and not training.settled:
+    if training is not None and training.settled is False:
         yield Advice(
             "training",
             f"Training may have stopped too early: {training.still_falling:.0%} of everything it "

@@ -18,8 +18,9 @@ TERMS = {
     "kl_d": "KL of the weights",
     "classification_loss": "labels",
 }
-WINDOW = 0.1  # share of the joint training whose end is compared with its middle
-SETTLED = 0.02  # share of all that was gained, that the last window may still gain
+WINDOW = 0.1  # share of the epochs that medians are over
+SETTLED = 0.02  # share of all that was gained, that the end may still gain
+FEWEST = 5  # epochs
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,7 @@ class Training:
     terms
         Parts of it on held-out cells (or in training, where none were held out).
     still_falling
-        Share of the gain since the mixture began that was made in the last tenth of it; NaN where
-        that cannot be told.
+        Share of all that was gained that came at the very end; NaN where that cannot be told.
     """
 
     n_epochs: int
@@ -49,9 +49,9 @@ class Training:
     still_falling: float
 
     @property
-    def settled(self) -> bool:
-        """Whether more epochs would change little, as far as one can tell."""
-        return not self.still_falling > SETTLED
+    def settled(self) -> bool | None:
+        """Whether more epochs would change little; ``None`` where that cannot be told."""
+        return None if np.isnan(self.still_falling) else self.still_falling <= SETTLED
 
 
 def describe_training(run: Run) -> Training | None:
@@ -94,14 +94,14 @@ def describe_training(run: Run) -> Training | None:
 
 
 def _last_gain(curve: np.ndarray) -> float:
-    """Of all that the run gained, the share that it gained in its last fifth.
+    """How much was still gained at the end.
 
-    Medians of two tenths are compared, so that a single epoch says nothing.
+    Of all that the run gained, the share from the middle of the two tenths before the last to that
+    of the last. Medians are compared, so that a single epoch says nothing.
     """
-    n = int(WINDOW * len(curve))
-    if len(curve) < 5:
+    if len(curve) < FEWEST:
         return np.nan
-    n = max(n, 1)
+    n = max(int(WINDOW * len(curve)), 1)
     first, before, last = curve[0], np.median(curve[-3 * n : -n]), np.median(curve[-n:])
     gained = first - min(before, last)
     return float((before - last) / gained) if gained > 0 else np.nan

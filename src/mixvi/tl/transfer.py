@@ -167,7 +167,7 @@ def transfer(
                 results["reference"] = mapped(atlas, known, labels)
             novelties = {name: result.novelty for name, result in results.items()}
             threshold, mode = atlas.novelty_threshold(false_alarm_rate), "frozen"
-    parameters = {
+    parameters: dict[str, Any] = {
         "mode": mode,
         "false_alarm_rate": false_alarm_rate,
         "call": call(
@@ -182,6 +182,9 @@ def transfer(
             rng=rng,
         ),
     }
+    if with_cells:  # the joint training's own columns are not the user's
+        columns = {"labels_key": labels_key, "batch_key": batch_key, "layer": layer}
+        parameters["setup"] = {name: value for name, value in columns.items() if value is not None}
     write(adata, results["query"], key, novelties["query"], threshold, parameters)
     if not join:
         return None
