@@ -6,18 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mixvi.pl._training_history import TERMS
+
 from .run import Run
 
 __all__ = ["Training", "describe_training"]
 
-TERMS = {
-    "reconstruction_loss": "reconstruction",
-    "kl_z": "KL of z",
-    "kl_w": "KL of w",
-    "kl_y": "KL of y",
-    "kl_d": "KL of the weights",
-    "classification_loss": "labels",
-}
 WINDOW = 0.1  # share of the epochs that medians are over
 SETTLED = 0.02  # share of all that was gained, that the end may still gain
 FEWEST = 5  # epochs
@@ -80,7 +74,7 @@ def describe_training(run: Run) -> Training | None:
     terms = {
         shown: history[f"{name}_{mode}"]
         for name, shown in TERMS.items()
-        if f"{name}_{mode}" in history
+        if name != "elbo" and f"{name}_{mode}" in history
     }
     n_epochs = len(curve)
     return Training(
