@@ -86,7 +86,8 @@ def style_space(
         ax.scatter(x, y, c=list(category_colors(column, shades)[order]), **look)
         legend(ax, column, shades, color)
     named = [f"w {d + 1}{'' if variance[d] > UNUSED else ' (not used)'}" for d in dims]
-    ax.set(xlabel=named[0], ylabel=named[1], aspect="equal")
+    ax.set(xlabel=named[0], ylabel=named[1])
+    ax.set_aspect("equal", adjustable="datalim")
     ax.autoscale_view()
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -83,7 +83,9 @@ def _matrix(adata: AnnData, layer: Any) -> sparse.csr_matrix | None:
     if not isinstance(X, np.ndarray) and not sparse.issparse(X):
         X = X.to_memory() if hasattr(X, "to_memory") else X[:]  # of a backed file
     matrix = sparse.csr_matrix(X, dtype=np.float32)
-    matrix.eliminate_zeros()
+    if not matrix.data.all():  # the arrays may be those of adata
+        matrix = matrix.copy()
+        matrix.eliminate_zeros()
     return matrix
 
 
