@@ -204,9 +204,9 @@ pd.DataFrame(results).T.round(2)
 # what deserves a second look.
 
 # %%
-import mixvi.report
+from mixvi.report import write_report
 
-mixvi.report.write_report(query, folder.parent / "report.html", label_key="truth", title="Query")
+write_report(query, folder.parent / "report.html", label_key="truth", title="Query")
 print(f"{(folder.parent / 'report.html').stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]

@@ -82,12 +82,12 @@ def histogram(
         limits = (low, high if high > low else low + 1)
     counts, edges = np.histogram(np.clip(values, *limits), bins, limits)
     frame = _Frame(limits, (0, 1.08 * max(int(counts.max()), 1)))
-    parts = [
+    parts = frame.axes(x, "cells", whole=True)
+    parts += [
         frame.bar(left, right, n, above=mark is not None and (left + right) / 2 > mark)
         for left, right, n in zip(edges[:-1], edges[1:], counts, strict=True)
         if n
     ]
-    parts += frame.axes(x, "cells", whole=True)
     if mark is not None:
         parts.append(frame.mark(mark, mark_text))
     return _svg(title, parts)

@@ -131,6 +131,4 @@ def find_markers(
     means = sums / sizes[tested].to_numpy()[:, None]
     heat = np.clip(means / np.maximum(means.max(0, initial=0), 1e-12), 0, 1)
     by_cluster = {name: markers[:n_markers] for name, markers in best.items()}
-    return Markers(
-        cells.n_obs, by_cluster, pd.DataFrame(np.clip(means / highest, 0, 1), tested, shown)
-    )
+    return Markers(cells.n_obs, by_cluster, pd.DataFrame(heat, tested, shown))

@@ -74,7 +74,7 @@ def write_report(
     Examples
     --------
     >>> mixvi.tl.cgmdvae(adata, batch_key="donor")  # doctest: +SKIP
-    >>> mixvi.report.write_report(adata, "report.html")  # doctest: +SKIP
+    >>> write_report(adata, "report.html")  # doctest: +SKIP
     """
     run = find_run(adata, key)
     if label_key is None:
