@@ -30,6 +30,7 @@ import warnings
 
 warnings.filterwarnings("ignore", message="IProgress not found")
 
+import anndata as ad
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -167,16 +168,16 @@ peaks = 1.5 * np.exp(-(distance**2) / (2 * 30**2))
 logits = rng.normal(size=120) + peaks[organ] + rng.normal(0, 0.2, (4, 120))[donor]
 rate = 300 * np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 
-body = mixvi.datasets.simulate(1000, 120, n_components=2, rng=0)  # for the frame alone
-body.X = rng.poisson(rate).astype("float32")
-body.obs = pd.DataFrame(
-    {
-        "organ": pd.Categorical(organs.index[organ]),
-        "donor": pd.Categorical([f"donor_{d}" for d in donor]),
-    },
-    index=body.obs_names,
+body = ad.AnnData(
+    rng.poisson(rate).astype("float32"),
+    obs=pd.DataFrame(
+        {
+            "organ": pd.Categorical(organs.index[organ]),
+            "donor": pd.Categorical([f"donor_{d}" for d in donor]),
+        },
+        index=[f"cell_{i}" for i in range(1000)],
+    ),
 )
-body = body[:, np.asarray(body.X.sum(0)).ravel() > 0].copy()
 
 # %% [markdown]
 # One donor's organs are forgotten. The cells of the others are drawn where a map puts them that has
