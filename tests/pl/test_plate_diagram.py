@@ -41,13 +41,24 @@ def test_plate_holds_what_is_per_cell():
             assert within
 
 
-def test_an_arrow_goes_around_a_variable_in_its_way():
-    axis = plate_diagram({"a": [], "b": ["a"], "c": ["a", "b"]})
-    bends = [a.get_connectionstyle().rad for a in parts(axis, FancyArrowPatch)]
-    places = {t.get_text(): np.array(t.get_position()) for t in axis.texts[:3]}
-    straight = places["b"] - (places["a"] + places["c"]) / 2
-    assert (bends[1] != 0) == (abs(straight[0]) < 0.3)
-    assert bends[0] == bends[2] == 0
+def test_arrows_keep_clear_of_other_variables():
+    chain = {"a": [], "b": ["a"], "c": ["b", "a"], "d": ["c", "a"]}
+    axis = plate_diagram(chain)
+    places = {t.get_text(): np.array(t.get_position()) for t in axis.texts[:4]}
+    radius = parts(axis, Circle)[0].radius
+    arrows = iter(parts(axis, FancyArrowPatch))
+    for name, above in chain.items():
+        for a in above:
+            path = next(arrows).get_connectionstyle()(places[a], places[name], shrinkA=0, shrinkB=0)
+            curve = path.interpolated(20).vertices if len(path.codes) == 2 else bezier(path)
+            for other in set(chain) - {a, name}:
+                assert np.linalg.norm(curve - places[other], axis=1).min() > radius
+
+
+def bezier(path):
+    start, control, end = path.vertices
+    t = np.linspace(0, 1, 50)[:, None]
+    return (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import igraph
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
@@ -11,6 +12,8 @@ from mixvi.pl._scatter import new_axes
 __all__ = ["plate_diagram"]
 
 RADIUS = 0.27
+CLEAR = 1.2 * RADIUS  # of the middle of a variable that an arrow passes
+BENDS = (0.0, 0.25, -0.25, 0.45, -0.45, 0.7, -0.7)
 LABELS = {"depth": "ℓ", "z_seen": "z′"}
 
 
@@ -100,17 +103,18 @@ def _places(graph: igraph.Graph) -> list[tuple[float, float]]:
 
 
 def _bend(places: Mapping[str, tuple[float, float]], above: str, name: str) -> float:
-    """An arrow that would run through a third variable goes around it."""
-    (x0, y0), (x1, y1) = places[above], places[name]
-    length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
-    for other, (x, y) in places.items():
-        if other in (above, name):
-            continue
-        along = ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length**2
-        off = abs((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)) / length
-        if 0 < along < 1 and off < 1.2 * RADIUS:
-            return 0.35
-    return 0.0
+    """Bend an arrow no more than it takes to keep clear of the other variables."""
+    start, end = np.array(places[above]), np.array(places[name])
+    others = np.array([places[other] for other in places if other not in (above, name)])
+    if not len(others):
+        return 0.0
+    (dx, dy), t = end - start, np.linspace(0, 1, 30)[:, None]
+    clear = {}
+    for bend in BENDS:
+        control = (start + end) / 2 + bend * np.array([dy, -dx])  # as matplotlib's arc3 has it
+        curve = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
+        clear[bend] = float(np.linalg.norm(curve[:, None] - others, axis=-1).min())
+    return next((bend for bend in BENDS if clear[bend] > CLEAR), max(BENDS, key=clear.__getitem__))
 
 
 def _plate(axis: Axes, inside: Sequence[tuple[float, float]]) -> None:
