@@ -72,8 +72,9 @@ pd.Series(scores).round(2)
 _ = mixvi.pl.training_history(adata)
 
 # %% [markdown]
-# Before the dashed phase ends there is no mixture; then the components start and the KL of y, which
-# component an image belongs to, appears.
+# In the gray phase there is no mixture, and the latent space takes shape. Then thirty components
+# start, which is when the KL of y appears (which component an image belongs to); at the second jump
+# they are merged to the twenty that we asked for, and everything is trained together to the end.
 #
 # ## Cluster heads
 #
