@@ -221,4 +221,4 @@ groups.sort_values("median_distance").round(0)
 # * A batch that is a place, or a cell type that is a place, cannot be told apart by any map.
 #
 # What is fitted and why, on real tissues and against other methods, is in the
-# [user guide](../user_guide/space.md).
+# user guide, under "Cells to their place".

@@ -195,5 +195,5 @@ pd.DataFrame(
 #   it has alone cannot be predicted; `shown.uns["counterfactual"]` tells from whom was borrowed.
 # * A shift is a difference of different cells. It is causal only where the experiment is.
 #
-# Formulas and comparisons on measured cells are in the
-# [user guide](../user_guide/counterfactuals.md).
+# Formulas and comparisons on measured cells are in the user guide,
+# under "Cells under another condition".

@@ -162,4 +162,4 @@ _ = mixvi.pl.image_grid(guided.get_component_profiles(), shape)
 # %% [markdown]
 # For cells the same calls hold: `get_component_profiles()` are mean expression profiles, drawn by
 # `mixvi.pl.component_profiles`, and `sample()` draws counts. That is in
-# [cluster blood cells](cluster_pbmc.ipynb).
+# the tutorial on blood cells.

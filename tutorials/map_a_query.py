@@ -202,7 +202,7 @@ pd.DataFrame(results).T.round(2)
 # reference: the better it covers its own types, the sooner something else stands out. With the
 # reference's *cells* at hand there is a second way, `tl.transfer(query, reference_cells, "type")`,
 # which trains on both together and leaves free components to what the reference lacks. Which of the
-# two finds more depends on the type; [the user guide](../user_guide/mapping.md) tells which when.
+# two finds more depends on the type; the user guide on mapping tells which when.
 #
 # ## A page to send
 #
