@@ -41,8 +41,10 @@
     return `rgb(${a.map((v, j) => Math.round(v + (at - k) * (b[j] - v))).join(",")})`;
   };
 
-  const canvas = byId("cells"), context = canvas.getContext("2d"), tip = byId("tip"), legend = byId("legend");
+  const canvas = byId("cells"), screen = canvas.getContext("2d"), tip = byId("tip"), legend = byId("legend");
   const select = byId("color-by");
+  // the cells are painted on a layer, so that pointing at one does not paint all of them again
+  const layer = document.createElement("canvas"), context = layer.getContext("2d");
   let by = data.columns[0], picked = new Set(), view = { scale: 1, x: 0, y: 0 }, hovered = -1;
   let width = 0, height = 0, printing = false;
 
@@ -53,7 +55,12 @@
     const x = (u / STEPS - w / 2) * unit + view.x, y = (v / STEPS - h / 2) * unit + view.y;
     return [width / 2 + x * view.scale, height / 2 - y * view.scale];
   };
-  const place = (i) => onCanvas(xy[2 * i], xy[2 * i + 1]);
+  const xs = new Float32Array(n), ys = new Float32Array(n); // of the cells, in CSS pixels
+  const placeAll = () => {
+    const [x0, y0] = onCanvas(0, 0), [x1, y1] = onCanvas(STEPS, STEPS);
+    const a = (x1 - x0) / STEPS, b = (y1 - y0) / STEPS;
+    for (let i = 0; i < n; i++) { xs[i] = x0 + a * xy[2 * i]; ys[i] = y0 + b * xy[2 * i + 1]; }
+  };
   const dot = (color, r) => {
     const ratio = window.devicePixelRatio || 1, sprite = document.createElement("canvas");
     sprite.width = sprite.height = Math.ceil(2 * (r + 1) * ratio);
@@ -67,28 +74,30 @@
     if (by.kind === "names") return by.colors;
     return Array.from({ length: 65 }, (_, k) => mixed(k / 64));
   };
-  const codeOf = (i) => {
-    const v = by.values[i];
-    if (v === by.none) return -1;
-    if (by.kind === "names") return v;
-    const [low, high] = by.colored;
-    return Math.round(Math.min(Math.max((value(by, i) - low) / Math.max(high - low, 1e-12), 0), 1) * 64);
+  const codes = new Int32Array(n); // position in the palette, −1 where the value is missing
+  const codeAll = () => {
+    const [low, high] = by.colored || [0, 1], span = Math.max(high - low, 1e-12);
+    for (let i = 0; i < n; i++) {
+      if (by.values[i] === by.none) codes[i] = -1;
+      else if (by.kind === "names") codes[i] = by.values[i];
+      else codes[i] = Math.round(Math.min(Math.max((value(by, i) - low) / span, 0), 1) * 64);
+    }
   };
   const draw = () => {
     const ratio = window.devicePixelRatio || 1;
     width = canvas.clientWidth;
     height = canvas.clientHeight;
     if (!width || !height) return;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
+    canvas.width = layer.width = Math.round(width * ratio);
+    canvas.height = layer.height = Math.round(height * ratio);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    placeAll();
     const r = radius(), size = 2 * (r + 1), sprites = palette().map((color) => dot(color, r)), none = dot(GRAY, r);
     for (const front of picked.size ? [false, true] : [true]) {
       context.globalAlpha = front ? (by.kind === "names" ? 0.9 : 0.95) : 0.1;
       for (let i = 0; i < n; i++) {
-        const code = codeOf(i);
+        const code = codes[i], x = xs[i], y = ys[i];
         if (picked.size && picked.has(code) !== front) continue;
-        const [x, y] = place(i);
         if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
         context.drawImage(code < 0 ? none : sprites[code], x - size / 2, y - size / 2, size, size);
       }
@@ -96,21 +105,31 @@
     context.globalAlpha = 1;
     const style = getComputedStyle(document.documentElement);
     if (by.key === data.cluster) writeNames(printing ? "#000" : style.getPropertyValue("--ink"), printing ? "#fff" : style.getPropertyValue("--card"));
-    if (hovered >= 0) {
-      const [x, y] = place(hovered);
-      context.strokeStyle = style.getPropertyValue("--ink");
-      context.lineWidth = 2;
-      context.beginPath();
-      context.arc(x, y, r + 3, 0, 7);
-      context.stroke();
-    }
+    compose();
+  };
+  const compose = () => {
+    screen.setTransform(1, 0, 0, 1, 0, 0);
+    screen.clearRect(0, 0, canvas.width, canvas.height);
+    screen.drawImage(layer, 0, 0);
+    if (hovered < 0) return;
+    const ratio = window.devicePixelRatio || 1;
+    screen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    screen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--ink");
+    screen.lineWidth = 2;
+    screen.beginPath();
+    screen.arc(xs[hovered], ys[hovered], radius() + 3, 0, 7);
+    screen.stroke();
   };
   const middle = (list) => list.sort((a, b) => a - b)[list.length >> 1];
-  const centers = () => by.names.map((_, code) => {
-    const xs = [], ys = [];
-    for (let i = 0; i < n; i++) if (by.values[i] === code) { xs.push(xy[2 * i]); ys.push(xy[2 * i + 1]); }
-    return xs.length ? Object.assign([middle(xs), middle(ys)], { few: xs.length < 0.04 * n }) : null;
-  });
+  const centers = () => {
+    const members = by.names.map(() => [[], []]);
+    for (let i = 0; i < n; i++) {
+      if (codes[i] < 0) continue;
+      members[codes[i]][0].push(xy[2 * i]);
+      members[codes[i]][1].push(xy[2 * i + 1]);
+    }
+    return members.map(([us, vs]) => us.length && Object.assign([middle(us), middle(vs)], { few: us.length < 0.04 * n }));
+  };
   const writeNames = (ink, halo) => {
     by.centers = by.centers || centers();
     context.font = "650 13px system-ui, sans-serif";
@@ -161,16 +180,15 @@
   const nearest = (x, y) => {
     let best = -1, least = Math.max(radius() + 4, 10) ** 2;
     for (let i = 0; i < n; i++) {
-      if (picked.size && !picked.has(codeOf(i))) continue;
-      const [px, py] = place(i), d = (px - x) ** 2 + (py - y) ** 2;
-      if (d < least) { least = d; best = i; }
+      const d = (xs[i] - x) ** 2 + (ys[i] - y) ** 2;
+      if (d < least && !(picked.size && !picked.has(codes[i]))) { least = d; best = i; }
     }
     return best;
   };
   const show = (event) => {
     const box = canvas.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
     const found = nearest(x, y);
-    if (found !== hovered) { hovered = found; draw(); }
+    if (found !== hovered) { hovered = found; compose(); }
     tip.hidden = found < 0;
     if (found < 0) return;
     tip.replaceChildren();
@@ -186,7 +204,7 @@
   };
   const hide = () => {
     tip.hidden = true;
-    if (hovered >= 0) { hovered = -1; draw(); }
+    if (hovered >= 0) { hovered = -1; compose(); }
   };
   const zoom = (factor) => {
     view.scale = Math.min(Math.max(view.scale * factor, 0.5), 60);
@@ -237,6 +255,7 @@
   select.addEventListener("change", () => {
     by = data.columns[Number(select.value)];
     picked = new Set();
+    codeAll();
     writeLegend();
     draw();
   });
@@ -272,6 +291,7 @@
     });
   }
 
+  codeAll();
   writeLegend();
   draw();
   new ResizeObserver(draw).observe(canvas);
