@@ -56,7 +56,7 @@ blobs = mixvi.datasets.simulate_conditional(150, rng=0)
 blobs.obsm["X_pca"] = PCA(2).fit_transform(blobs.X)
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 sc.pl.pca(blobs, color="class", ax=axes[0], show=False)
-_ = sc.pl.pca(blobs, color="condition", ax=axes[1], show=False)
+sc.pl.pca(blobs, color="condition", ax=axes[1], show=False)
 
 # %% [markdown]
 # `CGMDVAE` is told the condition of every cell. What all classes share goes into the *style* w.
@@ -137,11 +137,12 @@ print(model)
 # ## Which types respond, and with what
 #
 # Every cluster has its shift, shrunk to that of clusters with similar control cells. `measured`
-# says whether it has cells in both conditions; monocytes do not, and their `std` is larger.
+# says whether it has cells in both conditions; monocytes do not, and their `std` is larger. The
+# `novel` clusters, free components, have no cells here.
 
 # %%
 effects = model.get_condition_effects({"stim": "control"}, {"stim": "stimulated"})
-effects.clusters[effects.clusters["n_source"] > 0].sort_values("effect", ascending=False).round(2)
+effects.clusters.sort_values("effect", ascending=False)
 
 # %% [markdown]
 # Of the genes that move most in dendritic cells, how many are in the program that we put in?
