@@ -10,7 +10,7 @@ PINS = constraints/$$($(BIN)/python -c 'import sys; print("python311" if sys.ver
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml $(wildcard constraints/*.txt)
 
-.PHONY: help venv demo test test-laws test-slow bench-smoke lint docs clean
+.PHONY: help venv demo test test-laws test-slow test-browser bench-smoke lint docs clean
 .DELETE_ON_ERROR:
 # The stamps are reached through pattern rules only; make would delete them as intermediates.
 .SECONDARY:
@@ -25,13 +25,16 @@ demo: $(VENV)/.installed  ## cluster real cells that come with scanpy; downloads
 	$(BIN)/mixvi demo
 
 test: $(VENV)/.installed-test  ## the tests of every day
-	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(ARGS)
 
 test-laws: $(VENV)/.installed-test  ## identities, oracles and contracts only
 	$(BIN)/python -m pytest -n 2 -m "(law or contract) and not slow" $(ARGS)
 
 test-slow: $(VENV)/.installed-test  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## the report in chromium (AXE_CORE=axe.min.js: also its accessibility)
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 bench-smoke: $(VENV)/.installed  ## the speed benchmark once, on few cells: fails if likelihoods differ
 	$(BIN)/python -m benchmarks.speed --smoke --redo -o $(VENV)/speed.json

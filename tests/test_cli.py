@@ -71,7 +71,7 @@ def files(directory) -> list[str]:
 
 def test_version_and_help():
     assert run("--version").stdout == f"mixvi {mixvi.__version__}\n"
-    for command in ("cluster", "demo"):
+    for command in ("cluster", "map", "report", "demo"):
         result = run(command, "--help")
         assert result.exit_code == 0
         assert "Example" in result.stdout
@@ -248,10 +248,12 @@ def test_demo_twice(tmp_path, fake):
     for _ in range(2):
         result = run("demo", "-o", out)
         assert result.exit_code == 0, result.output
-        assert files(out) == ["model", "pbmc.h5ad", "umap.png"]
+        assert files(out) == ["model", "pbmc.h5ad", "report.html", "umap.png"]
     assert "X_umap" in ad.read_h5ad(out / "pbmc.h5ad").obsm
     assert "3 clusters of 7 components" in result.stdout
     assert str(out / "umap.png") in result.stdout
+    assert result.stdout.splitlines()[-1].startswith(str(out / "report.html"))
+    assert "700 blood cells" in (out / "report.html").read_text("utf-8")
 
 
 @pytest.mark.slow
@@ -281,3 +283,45 @@ def test_method_and_number_of_clusters(cells, fake, tmp_path):
     assert run("cluster", cells, "-o", output, *options).exit_code == 0
     assert (fake[-1]["method"], fake[-1]["n_components"]) == ("rmve", 4)
     assert "rmve" in ad.read_h5ad(output).obs
+
+
+def test_report_of_a_run(cells, tmp_path, fake):
+    output, page = tmp_path / "out.h5ad", tmp_path / "page.html"
+    options = ["-o", output, "--report", page, "--score-against", "cell_type"]
+    result = run("cluster", cells, *options)
+    assert result.exit_code == 0, result.output
+    assert f"wrote {page}" in result.stdout.replace("\n", " ")
+    assert "<h1>cells.h5ad</h1>" in page.read_text("utf-8")
+    assert "Against cell_type" in page.read_text("utf-8")
+    assert run("cluster", cells, *options).exit_code == 2  # there already
+
+
+def test_report_that_fails_leaves_the_cells(cells, tmp_path, fake, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("not foreseen")
+
+    monkeypatch.setattr("mixvi.cli.write_report", broken)
+    output, page = tmp_path / "out.h5ad", tmp_path / "page.html"
+    result = run("cluster", cells, "-o", output, "--report", page)
+    assert result.exit_code == 1
+    assert ad.read_h5ad(output).n_obs == N_CELLS
+    assert files(tmp_path) == ["cells.h5ad", "out.h5ad"]
+
+
+def test_report_of_a_file(cells, tmp_path, fake):
+    output, page = tmp_path / "out.h5ad", tmp_path / "page.html"
+    run("cluster", cells, "-o", output, "-q", "--key-added", "mix")
+    result = run("report", output, "-o", page, "--labels-key", "batch", "--title", "My cells")
+    assert (result.exit_code, result.stdout.replace("\n", "")) == (0, f"wrote {page}")
+    assert "<h1>My cells</h1>" in page.read_text("utf-8")
+    for options, sentence in {
+        ("--key", "other"): "expected a run of mixvi 'other'",
+        ("--labels-key", "typo"): "'typo' in adata.obs",
+        ("--basis", "X_tsne"): "'X_tsne' in adata.obsm",
+        (): "pass --force",
+    }.items():
+        force = ["--force"] if options else []
+        result = run("report", output, "-o", page, *options, *force)
+        assert result.exit_code == 2
+        assert sentence in result.stderr
+        assert "My cells" in page.read_text("utf-8")

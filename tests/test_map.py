@@ -35,7 +35,9 @@ def folder(tmp_path_factory):
 
 def test_onto_a_model(folder, tmp_path):
     output = tmp_path / "mapped.h5ad"
+    page = tmp_path / "page.html"
     arguments = ("map", folder / "query.h5ad", "--reference", folder / "atlas", "-o", output)
+    arguments = (*arguments, "--report", page)
     result = run(*arguments)
     assert result.exit_code == 0, result.output
     mapped = ad.read_h5ad(output)
@@ -43,6 +45,7 @@ def test_onto_a_model(folder, tmp_path):
     assert set(mapped.obs["cell_type_pred"]) <= {f"component_{i}" for i in range(3)}
     assert mapped.obs["cell_type_pred_novel"].dtype == bool
     assert "of 80 cells" in result.stdout
+    assert "cells mapped onto a reference (frozen)" in page.read_text("utf-8")
     before = output.read_bytes()
     refused = run(*arguments)
     assert refused.exit_code == 2

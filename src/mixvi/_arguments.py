@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import typer
@@ -19,6 +19,7 @@ __all__ = [
     "given",
     "number_or_auto",
     "refuse_existing",
+    "refuse_unwritable",
 ]
 
 
@@ -57,6 +58,15 @@ def refuse_existing(outputs: Iterable[Path | None], *, force: bool) -> None:
     for target in filter(None, outputs):
         if target.exists() and not force:
             refuse(f"expected a new output, found {str(target)!r}; pass --force to replace it")
+
+
+def refuse_unwritable(outputs: Iterable[Path | None], error: OSError) -> NoReturn:
+    """Say that one of the outputs cannot be written."""
+    targets = " and ".join(repr(str(target)) for target in outputs if target)
+    refuse(
+        f"expected to write {targets}, found: {error.strerror}; make the directory or choose "
+        "another"
+    )
 
 
 def given(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -15,11 +15,14 @@ from mixvi._arguments import (
     given,
     number_or_auto,
     refuse_existing,
+    refuse_unwritable,
 )
 from mixvi._console import only_our_noise, print_clusters, refuse, refusing
 from mixvi._files import replacing
 from mixvi._input import read
 from mixvi._keys import Keys
+from mixvi._report import Page
+from mixvi.report import write_report
 from mixvi.tl.transfer import default_key
 
 __all__ = ["map_cells"]
@@ -67,8 +70,9 @@ def map_cells(
         str | None,
         typer.Option(help="Prefix of everything written.  [default: the labels' column + _pred]"),
     ] = None,
+    report: Annotated[Path | None, Page] = None,
     force: Annotated[
-        bool, typer.Option("--force", "--overwrite", help="Replace an existing output.")
+        bool, typer.Option("--force", "--overwrite", help="Replace existing outputs.")
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress bar and no summary.")
@@ -83,7 +87,7 @@ def map_cells(
     """
     start = perf_counter()
     n_new = number_or_auto(n_new_components, "--n-new-components", least=0)
-    refuse_existing([output], force=force)
+    refuse_existing([output, report], force=force)
     check_accelerator(accelerator)
     cells = read(path)
     known: Any = read(reference) if reference.is_file() else reference
@@ -92,14 +96,12 @@ def map_cells(
             "expected --labels-key with a file of cells as --reference, found none; name the "
             "column with its labels, or pass the directory of a model"
         )
-    with ExitStack() as outputs:
+    with ExitStack() as pages, ExitStack() as outputs:
         try:  # before the work, not after
+            page = pages.enter_context(replacing(report)) if report else None
             h5ad = outputs.enter_context(replacing(output))
         except OSError as error:
-            refuse(
-                f"expected to write {str(output)!r}, found: {error.strerror}; make the directory "
-                "or choose another"
-            )
+            refuse_unwritable([output, report], error)
         outputs.enter_context(refusing(ValueError, KeyError, TypeError, OSError))
         outputs.enter_context(only_our_noise())
         key = key_added or default_key(known, labels_key)
@@ -120,9 +122,14 @@ def map_cells(
         )
         result = cells if joined is None else joined
         result.write_h5ad(h5ad, compression="gzip", compression_opts=1)
+        outputs.close()  # the cells are there, whatever becomes of the page
+        if page is not None:
+            with only_our_noise():
+                write_report(cells, page, key=key, title=path.name)
     if not quiet:
         print_clusters(cells, Keys(key))
         novel = cells.obs[Keys(key).novel]
         typer.echo(f"{novel.sum()} of {len(novel)} cells ({novel.mean():.1%}) may be new")
-        typer.echo(f"wrote {output}")
+        for written in filter(None, (output, report)):
+            typer.echo(f"wrote {written}")
         typer.echo(f"{perf_counter() - start:.0f} seconds")

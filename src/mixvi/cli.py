@@ -21,13 +21,16 @@ from mixvi._arguments import (
     given,
     number_or_auto,
     refuse_existing,
+    refuse_unwritable,
 )
 from mixvi._console import only_our_noise, print_clusters, print_scores, refuse, refusing
 from mixvi._files import replacing, replacing_directory
 from mixvi._input import read, variable_genes, without_empty
 from mixvi._keys import Keys
 from mixvi._map import map_cells
+from mixvi._report import Page, report_cells
 from mixvi.model.checks import check_columns, check_matrix, check_n_components, get_matrix
+from mixvi.report import write_report
 
 __all__ = ["app"]
 
@@ -56,7 +59,8 @@ def main(
     """Cluster single cells with a mixture variational autoencoder.
 
     Start with `mixvi demo`, then `mixvi cluster cells.h5ad -o clustered.h5ad`. With `--model-dir`
-    the model is kept, and `mixvi map` puts new cells on it.
+    the model is kept, and `mixvi map` puts new cells on it. With
+    `--report` you also get a page to look at.
     """
 
 
@@ -114,6 +118,7 @@ def cluster(
         str | None, typer.Option(help="Prefix of everything written.  [default: the method]")
     ] = None,
     model_dir: Annotated[Path | None, typer.Option(help="Also save the model here.")] = None,
+    report: Annotated[Path | None, Page] = None,
     force: Annotated[
         bool, typer.Option("--force", "--overwrite", help="Replace existing outputs.")
     ] = False,
@@ -131,7 +136,7 @@ def cluster(
     start = perf_counter()
     key = key_added or str(method)
     n_clusters = number_or_auto(n_components, "--n-components", least=1)
-    refuse_existing([output, model_dir], force=force)
+    refuse_existing([output, model_dir, report], force=force)
     if output.is_dir() or (model_dir is not None and model_dir.is_file()):
         refuse("expected a file as --output and a directory as --model-dir; swap or rename them")
     check_accelerator(accelerator)
@@ -157,16 +162,13 @@ def cluster(
             refuse(f"{error}, or pass --drop-empty" if " empty " in str(error) else error)
         if n_clusters != "auto":
             check_n_components(n_clusters, adata.n_obs)
-    with ExitStack() as outputs:
+    with ExitStack() as pages, ExitStack() as outputs:
         try:  # before training, not after
+            page = pages.enter_context(replacing(report)) if report else None
             h5ad = outputs.enter_context(replacing(output))
             save = outputs.enter_context(replacing_directory(model_dir)) if model_dir else None
         except OSError as error:
-            targets = " and ".join(repr(str(path)) for path in (output, model_dir) if path)
-            refuse(
-                f"expected to write {targets}, found: {error.strerror}; make the directory or "
-                "choose another"
-            )
+            refuse_unwritable([output, model_dir, report], error)
         outputs.enter_context(only_our_noise())
         if 0 < n_top_genes < adata.n_vars and "highly_variable" not in adata.var:
             adata.var["highly_variable"] = variable_genes(
@@ -203,16 +205,21 @@ def cluster(
         )
         with refusing(OSError):
             adata.write_h5ad(h5ad, compression="gzip", compression_opts=1)
+        outputs.close()  # the cells are there, whatever becomes of the page
+        if page is not None:
+            with only_our_noise():
+                write_report(adata, page, key=key, label_key=score_against, title=path.name)
     if score_against is not None:
         print_scores(metrics.clustering_scores(adata.obs[score_against], adata.obs[key]))
     if not quiet:
         print_clusters(adata, Keys(key))
-        for written in filter(None, (output, model_dir)):
+        for written in filter(None, (output, model_dir, report)):
             typer.echo(f"wrote {written}")
         typer.echo(f"{perf_counter() - start:.0f} seconds")
 
 
 app.command("map")(map_cells)
+app.command("report")(report_cells)
 
 
 @app.command()
@@ -248,5 +255,6 @@ def demo(
         "umap.png": "the picture",
         "pbmc.h5ad": "the annotated cells",
         "model": "the trained model",
+        "report.html": "the report: open it in a browser",
     }.items():
         typer.echo(f"{directory / name}  {what}")

@@ -11,6 +11,7 @@ import scanpy as sc
 from mixvi import datasets, metrics, pl, tl
 from mixvi._files import replacing, replacing_directory
 from mixvi._keys import Keys
+from mixvi.report import write_report
 
 __all__ = ["run"]
 
@@ -26,8 +27,8 @@ def run(
     Parameters
     ----------
     directory
-        Gets ``pbmc.h5ad`` (annotated, with a UMAP), ``model/`` and ``umap.png``; made if missing.
-        Files of an earlier run are replaced.
+        Gets ``pbmc.h5ad`` (annotated, with a UMAP), ``model/``, ``umap.png`` and ``report.html``;
+        made if missing. Files of an earlier run are replaced.
     seed
         Seed of training and of the UMAP.
     train_kwargs
@@ -49,6 +50,7 @@ def run(
         replacing(directory / "pbmc.h5ad") as h5ad,
         replacing(directory / "umap.png") as png,
         replacing_directory(directory / "model") as model,
+        replacing(directory / "report.html") as page,
     ):
         adata = datasets.pbmc()
         start = perf_counter()
@@ -60,6 +62,7 @@ def run(
         figure = pl.umap_panels(adata, key=KEYS.name, label_key=LABEL)
         figure.savefig(png, format="png", dpi=150)
         plt.close(figure)
+        write_report(adata, page, label_key=LABEL, title="700 blood cells")
     labels, clusters = adata.obs[LABEL], adata.obs[KEYS.cluster]
     scores = metrics.clustering_scores(labels, clusters) | {
         "n_components": len(adata.uns[KEYS.params]["components"]),

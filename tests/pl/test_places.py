@@ -92,6 +92,20 @@ def test_organs_are_named_on_the_body():
     assert axis.get_ylim() == (-3, 173)
 
 
+def test_organs_are_named_where_donors_are_left_out():
+    cells = mapped(table=True)
+    organ = cells.obs["organ"] = cells.obs["place_group"]
+    cells.obs["place_group"] = np.where(np.arange(cells.n_obs) % 2, "donor_1", "donor_2")
+    cells.uns["place"]["params"] |= {"obs_key": "organ", "groups_key": "donor"}
+    axis = body_map(cells)
+    names = [text.get_text() for text in axis.texts]
+    assert set(organ.dropna()) <= set(names)
+    assert not [name for name in names if name.startswith("donor")]
+    shown = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert shown == ["donor_1", "donor_2"]  # the colors
+    assert body_map(cells, color="organ").get_legend() is None  # the rings say it
+
+
 def test_colors_are_those_of_uns_and_numbers_get_a_bar():
     cells = mapped()
     cells.uns["type_colors"] = ["#ff0000", "#00ff00"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from mixvi.priors import MergeTree
 from .clusters import summed_by_cluster
 from .merging import MergingMixin
 from .novelty import FALSE_ALARM_RATE, NoveltyMixin
+from .record import run_record
 
 __all__ = ["AnnotationMixin", "stored_tree", "write_clusters"]
 
@@ -59,7 +59,7 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
         ``obs["{key}_novel"]`` whether that is above the threshold that a share of
         ``false_alarm_rate`` of held-out training cells exceeds. Where clusters are merged
         components, ``obs["{key}_component"]`` and ``obsm["{key}_component_probs"]``.
-        ``uns["{key}"]`` parameters, components, merge tree, versions.
+        ``uns["{key}"]`` parameters, components, merge tree, training curves, versions.
         """
         target = (self._query or self.adata) if adata is None else adata
         posterior = self._posterior(adata, None, batch_size, None)
@@ -68,19 +68,18 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
         if "style" in posterior:
             target.obsm[keys.style] = posterior["style"]
         target.obs[keys.novelty] = posterior["novelty"]
-        if self.novelty_quantiles_ is not None:
-            threshold = self.novelty_threshold(false_alarm_rate)
-            target.obs[keys.novel] = posterior["novelty"] > threshold
         table = self._component_table(posterior)
-        target.uns[keys.params] = {
-            "model": type(self).__name__,
-            "params": _storable(self.init_params_["non_kwargs"]),
+        run = run_record(self) | {
             "components": np.asarray(self.component_names_, dtype=object),
             "weights": table.weights.to_numpy(),
             "means": table.means.to_numpy(),
             "scales": table.scales.to_numpy(),
-            "versions": {name: version(name) for name in ("mixvi", "scvi-tools", "torch")},
         }
+        if self.novelty_quantiles_ is not None:
+            threshold = self.novelty_threshold(false_alarm_rate)
+            target.obs[keys.novel] = posterior["novelty"] > threshold
+            run |= {"novelty_threshold": threshold, "false_alarm_rate": false_alarm_rate}
+        target.uns[keys.params] = run
         write_clusters(
             target, keys, posterior["probs"], self.cluster_of_component_, self.cluster_names_
         )
@@ -136,8 +135,3 @@ def stored_tree(tree: MergeTree, threshold: float | None) -> dict[str, Any]:
 
 def _most_probable(probs: np.ndarray, names: np.ndarray) -> pd.Categorical:
     return pd.Categorical(names[probs.argmax(1)], categories=names).remove_unused_categories()
-
-
-def _storable(params: dict[str, Any]) -> dict[str, Any]:
-    """Parameters as ``.h5ad`` can hold them: what is ``None`` is left out."""
-    return {name: value for name, value in params.items() if value is not None}

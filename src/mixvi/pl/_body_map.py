@@ -85,7 +85,8 @@ def body_map(
     points = places[:, list(dims)]
     names = coordinate_names(adata, key, places.shape[1])
     measured = stored_places(adata, keys.measured) if keys.measured in adata.obsm else None
-    from_table = adata.uns.get(keys.params, {}).get("params", {}).get("coords") == "table"
+    params = adata.uns.get(keys.params, {}).get("params", {})
+    from_table = params.get("coords") == "table"
     if outline is None:
         outline = "body" if from_table else "tissue"
     if color is None and keys.group in adata.obs:
@@ -100,10 +101,14 @@ def body_map(
             layout="constrained",
         )
     draw_outline(ax, outline, points if measured is None else measured[:, list(dims)])
-    rings = from_table and keys.group in adata.obs
-    draw_cells(ax, adata, points, color, legend=not (rings and color == keys.group))
+    # the rows of the table; what is left out may be donors
+    ringed = params.get("obs_key", keys.group)
+    rings = from_table and ringed in adata.obs
+    same = params.get("groups_key", ringed) == ringed
+    named = rings and (color == ringed or (same and color == keys.group))
+    draw_cells(ax, adata, points, color, legend=not named)
     if rings and measured is not None:
-        _rings(ax, adata.obs[keys.group], measured[:, list(dims)])
+        _rings(ax, adata.obs[ringed], measured[:, list(dims)])
     if keys.sd in adata.obsm:
         _error_bar(ax, np.median(stored_places(adata, keys.sd)[:, list(dims)], axis=0))
     ax.set_aspect("equal")

@@ -1,11 +1,16 @@
 """Columns of ``obs`` as categories with colors."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+
+from mixvi._keys import Keys
 
 MISSING = "lightgray"
 LEGEND_ROWS = 16
@@ -66,3 +71,41 @@ def legend(axis: Axes, column: pd.Series, shades: list[str], title: str | None =
         title=title,
         ncols=-(-len(names) // LEGEND_ROWS),
     )
+
+
+def stored_run(adata: AnnData, key: str, *names: str) -> Mapping[str, Any]:
+    """Give what a run wrote into ``uns``, if all of ``names`` are in it.
+
+    Raises
+    ------
+    KeyError
+        If the run, or one of them, is missing.
+    """
+    run = adata.uns.get(key, {})
+    for name in names:
+        if name not in run:
+            found = ", ".join(repr(str(other)) for other in run) or "nothing"
+            raise KeyError(
+                f"expected {name!r} in adata.uns[{key!r}], found {found}; run the model first, or "
+                "pass the `key` of its run"
+            )
+    return run
+
+
+def probabilities(adata: AnnData, key: str) -> pd.DataFrame:
+    """Give the probabilities of the clusters, cells × clusters.
+
+    Raises
+    ------
+    KeyError
+        If there are none.
+    """
+    name = Keys(key).probs
+    if name not in adata.obsm:
+        found = ", ".join(repr(str(other)) for other in adata.obsm) or "none"
+        raise KeyError(
+            f"expected the probabilities {name!r} in adata.obsm, found {found}; run the model "
+            "first, or pass the `key` of its run"
+        )
+    probs = adata.obsm[name]
+    return probs.set_axis([str(column) for column in probs.columns], axis=1)

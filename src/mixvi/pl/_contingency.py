@@ -44,7 +44,7 @@ def contingency(
     clusters, labels = categories(adata, key), categories(adata, label_key)
     table = pd.crosstab(clusters, labels)  # only categories that occur
     n_per_cluster = table.sum(axis=1)
-    table = table.iloc[:, _hungarian_order(table.to_numpy())]
+    table = table.iloc[:, hungarian_order(table.to_numpy())]
     shares = table.to_numpy() / n_per_cluster.to_numpy()[:, None]
 
     n_rows, n_columns = table.shape
@@ -60,7 +60,7 @@ def contingency(
     return ax
 
 
-def _hungarian_order(counts: np.ndarray) -> np.ndarray:
+def hungarian_order(counts: np.ndarray) -> np.ndarray:
     """Columns by the row they are matched with; unmatched ones last, the largest first."""
     _, matched = linear_sum_assignment(counts, maximize=True)  # rows come back sorted
     rest = np.setdiff1d(np.arange(counts.shape[1]), matched)

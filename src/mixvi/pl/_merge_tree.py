@@ -1,6 +1,5 @@
 """Which components were merged, in what order, at what cost."""
 
-from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.transforms import Transform
 
-from mixvi.pl._columns import MISSING, categories, colors
+from mixvi.pl._columns import MISSING, categories, colors, stored_run
 
 __all__ = ["merge_tree"]
 
@@ -52,7 +51,7 @@ def merge_tree(adata: AnnData, *, key: str = "cgmdvae", ax: Axes | None = None) 
     KeyError
         If the clusters or the tree are missing.
     """
-    run = _run(adata, key)
+    run = stored_run(adata, key, "tree", "components", "weights", "cluster_of_component")
     names = categories(adata, key).cat.categories
     shades = dict(zip(names, colors(adata, key, len(names)), strict=True))
     weights = np.asarray(run["weights"], dtype=float)
@@ -83,19 +82,6 @@ def merge_tree(adata: AnnData, *, key: str = "cgmdvae", ax: Axes | None = None) 
     ax.set(xlabel="cost of the merge, relative to the separation of all components")
     ax.spines[["top", "left", "right"]].set_visible(False)
     return ax
-
-
-def _run(adata: AnnData, key: str) -> Mapping[str, Any]:
-    """What is stored about the run, if there is a tree in it."""
-    run = adata.uns.get(key, {})
-    for name in ("tree", "components", "weights", "cluster_of_component"):
-        if name not in run:
-            found = ", ".join(repr(str(other)) for other in run) or "nothing"
-            raise KeyError(
-                f"expected {name!r} in adata.uns[{key!r}], found {found}; run the model first, or "
-                "pass the `key` of a run that merged its components"
-            )
-    return run
 
 
 def _leaf_order(merges: np.ndarray, weights: np.ndarray) -> list[int]:

@@ -6,10 +6,17 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from mixvi._keys import Keys
-from mixvi.pl._columns import MISSING, categories, colors, legend, obs_column
+from mixvi.pl._columns import categories, colors, legend, obs_column
+from mixvi.pl._scatter import (
+    bare,
+    category_colors,
+    embedding,
+    point_size,
+    shuffled,
+    write_names,
+)
 
 __all__ = ["umap_panels"]
 
@@ -50,19 +57,19 @@ def umap_panels(
     ValueError
         If ``obsm[basis]`` has fewer than two dimensions.
     """
-    points = _points(adata, basis)
+    points = embedding(adata, basis)
     confidence = obs_column(adata, Keys(key).confidence).to_numpy(dtype=float)
     clusters = categories(adata, key)
     labels = None if label_key is None else categories(adata, label_key)
 
-    order = np.random.default_rng(0).permutation(adata.n_obs)
-    size = float(np.clip(120_000 / max(adata.n_obs, 1) / 4, 1, 24))
+    order = shuffled(adata.n_obs)
+    size = point_size(adata.n_obs)
     widths = [1.0, 1.08] if labels is None else [1.0, 1.0, 1.08]
     figure, axes = plt.subplots(
         1, len(widths), figsize=(4.6 * len(widths), 4.4), width_ratios=widths, layout="constrained"
     )
     _scatter_categories(axes[0], points, clusters, colors(adata, key, _n(clusters)), order, size)
-    _write_names(axes[0], points, clusters)
+    write_names(axes[0], points, clusters)
     axes[0].set_title(f"cluster ({key})")
     if label_key is not None and labels is not None:
         shades = colors(adata, label_key, _n(labels))
@@ -81,31 +88,13 @@ def umap_panels(
     )
     figure.colorbar(drawn, ax=axes[-1], shrink=0.7, label="largest responsibility")
     axes[-1].set_title("confidence")
-    name = basis.removeprefix("X_")
     for axis in axes:
-        axis.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
-        axis.spines[["top", "right"]].set_visible(False)
+        bare(axis, basis)
     return figure
 
 
 def _n(column: pd.Series) -> int:
     return len(column.cat.categories)
-
-
-def _points(adata: AnnData, basis: str) -> np.ndarray:
-    if basis not in adata.obsm:
-        found = ", ".join(repr(str(name)) for name in adata.obsm) or "none"
-        raise KeyError(
-            f"expected the embedding {basis!r} in adata.obsm, found {found}; compute it first "
-            "(for a UMAP: scanpy.pp.neighbors, then scanpy.tl.umap)"
-        )
-    points = np.asarray(adata.obsm[basis])
-    if points.ndim != 2 or points.shape[1] < 2:
-        raise ValueError(
-            f"expected at least two dimensions in adata.obsm[{basis!r}], found shape "
-            f"{points.shape}; pass another basis"
-        )
-    return points[:, :2]
 
 
 def _scatter_categories(
@@ -116,20 +105,7 @@ def _scatter_categories(
     order: np.ndarray,
     size: float,
 ) -> None:
-    # Code −1 is a missing value and picks the last color.
-    palette = np.array([*shades, MISSING], dtype=object)
-    shown = palette[column.cat.codes.to_numpy()[order]]
+    shown = category_colors(column, shades)[order]
     axis.scatter(
         points[order, 0], points[order, 1], c=list(shown), s=size, linewidths=0, rasterized=True
     )
-
-
-def _write_names(axis: Axes, points: np.ndarray, column: pd.Series) -> None:
-    for name in column.cat.categories:
-        members = (column == name).to_numpy()
-        if members.any():
-            x, y = np.median(points[members], axis=0)
-            outline = [withStroke(linewidth=2.5, foreground="white")]
-            axis.text(
-                x, y, name, ha="center", va="center", weight="bold", path_effects=outline, size=9
-            )

@@ -11,6 +11,7 @@ from anndata import AnnData
 from mixvi._keys import Keys
 from mixvi.model.base import MixtureModel
 from mixvi.model.checks import check_matrix, get_matrix
+from mixvi.model.record import call
 
 from .genes import chosen_genes
 from .seeding import seeded
@@ -51,10 +52,21 @@ def fit(
         _check_genes(model)
         model.train(**(train_kwargs or {}))
         model.annotate(key_added=key_added)
+    keys = Keys(key_added)
+    trained_on.uns[keys.params]["call"] = call(
+        f"mixvi.tl.{model_cls._name}",
+        "adata",
+        n_components=n_components,
+        **setup,
+        mask_var=mask_var,
+        key_added=key_added,
+        model_kwargs=model_kwargs,
+        train_kwargs=train_kwargs,
+        rng=rng,
+    )
     if save is not None:
         model.save(str(save))
     target = adata.copy() if copy else adata
-    keys = Keys(key_added)
     for slot in ("obs", "obsm", "uns"):
         written, there = getattr(trained_on, slot), getattr(target, slot)
         for name in keys.of(slot):

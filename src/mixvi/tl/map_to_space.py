@@ -144,6 +144,7 @@ def map_to_space(
             "use_rep": use_rep,
             "groups_key": groups_key or obs_key or "blocks",
             "null": shuffled.how,
+            **({} if obs_key is None else {"obs_key": obs_key}),
         },
     }
     if shuffled.p_value >= CHANCE:

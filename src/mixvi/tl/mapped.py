@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import anndata as ad
@@ -14,6 +13,7 @@ from anndata import AnnData
 from scipy.special import logsumexp, softmax, xlogy
 
 from mixvi._keys import Keys
+from mixvi.model.record import run_record
 
 __all__ = ["Mapped", "join", "mapped", "write"]
 
@@ -36,6 +36,8 @@ class Mapped:
         Log-odds of everything else against the known labels.
     novelty
         −log p(z) in nats.
+    record
+        What is kept about the model.
     """
 
     latent: np.ndarray
@@ -43,6 +45,7 @@ class Mapped:
     components: np.ndarray
     log_odds: np.ndarray
     novelty: np.ndarray
+    record: dict[str, Any]
 
 
 def mapped(model: Any, adata: AnnData | None, known: Sequence[str]) -> Mapped:
@@ -77,6 +80,7 @@ def mapped(model: Any, adata: AnnData | None, known: Sequence[str]) -> Mapped:
         components=names[codes[probs.argmax(1)]],
         log_odds=log_free - logsumexp(log_known, axis=1),
         novelty=posterior["novelty"],
+        record=run_record(model),
     )
 
 
@@ -116,9 +120,9 @@ def write(
     adata.obs[keys.novelty] = novelty
     adata.obs[keys.novel] = novelty > threshold
     adata.uns[keys.params] = {
+        **result.record,
         **parameters,
         "threshold": threshold,
-        "versions": {name: version(name) for name in ("mixvi", "scvi-tools", "torch")},
     }
     adata.uns.pop(f"{keys.cluster}_colors", None)
 

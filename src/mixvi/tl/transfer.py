@@ -13,6 +13,7 @@ from anndata import AnnData
 from mixvi.model import CGMDVAE, RMVE
 from mixvi.model.base import MixtureModel
 from mixvi.model.novelty import FALSE_ALARM_RATE
+from mixvi.model.record import call
 from mixvi.model.saved import load_reference
 
 from .adapt import adapt
@@ -166,7 +167,24 @@ def transfer(
                 results["reference"] = mapped(atlas, known, labels)
             novelties = {name: result.novelty for name, result in results.items()}
             threshold, mode = atlas.novelty_threshold(false_alarm_rate), "frozen"
-    parameters = {"mode": mode, "false_alarm_rate": false_alarm_rate}
+    parameters: dict[str, Any] = {
+        "mode": mode,
+        "false_alarm_rate": false_alarm_rate,
+        "call": call(
+            "mixvi.tl.transfer",
+            "adata",
+            "reference",
+            **of_cells,
+            n_new_components=n_new_components or None,
+            false_alarm_rate=false_alarm_rate,
+            key_added=key,
+            train_kwargs=train_kwargs,
+            rng=rng,
+        ),
+    }
+    if with_cells:  # the joint training's own columns are not the user's
+        columns = {"labels_key": labels_key, "batch_key": batch_key, "layer": layer}
+        parameters["setup"] = {name: value for name, value in columns.items() if value is not None}
     write(adata, results["query"], key, novelties["query"], threshold, parameters)
     if not join:
         return None

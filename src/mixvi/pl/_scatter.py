@@ -1,0 +1,78 @@
+"""Cells as points: what every picture of an embedding shares."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+
+from mixvi.pl._columns import MISSING
+
+LOOK: dict[str, Any] = {"linewidths": 0, "rasterized": True}
+
+
+def embedding(adata: AnnData, basis: str) -> np.ndarray:
+    """Give the first two dimensions of ``obsm[basis]``.
+
+    Raises
+    ------
+    KeyError
+        If there is no such embedding.
+    ValueError
+        If it has fewer than two dimensions.
+    """
+    if basis not in adata.obsm:
+        found = ", ".join(repr(str(name)) for name in adata.obsm) or "none"
+        raise KeyError(
+            f"expected the embedding {basis!r} in adata.obsm, found {found}; compute it first "
+            "(for a UMAP: scanpy.pp.neighbors, then scanpy.tl.umap)"
+        )
+    points = np.asarray(adata.obsm[basis])
+    if points.ndim != 2 or points.shape[1] < 2:
+        raise ValueError(
+            f"expected at least two dimensions in adata.obsm[{basis!r}], found shape "
+            f"{points.shape}; pass another basis"
+        )
+    return points[:, :2]
+
+
+def shuffled(n: int) -> np.ndarray:
+    """One fixed order of the cells, so that no cluster hides another."""
+    return np.random.default_rng(0).permutation(n)
+
+
+def point_size(n: int) -> float:
+    """Area of a point: fewer cells are drawn larger."""
+    return float(np.clip(30_000 / max(n, 1), 1, 24))
+
+
+def new_axes(ax: Axes | None, size: tuple[float, float] = (5.2, 4.4)) -> Axes:
+    """Give ``ax``, or those of a new figure."""
+    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def category_colors(column: pd.Series, shades: list[str]) -> np.ndarray:
+    """Give the color of every cell; a missing value (code −1) picks the last."""
+    return np.array([*shades, MISSING], dtype=object)[column.cat.codes.to_numpy()]
+
+
+def bare(axis: Axes, basis: str) -> None:
+    """Name the two dimensions, without ticks."""
+    name = basis.removeprefix("X_")
+    axis.set(xticks=[], yticks=[], xlabel=f"{name} 1", ylabel=f"{name} 2")
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def write_names(axis: Axes, points: np.ndarray, column: pd.Series) -> None:
+    """Write every category where its cells are, at the median."""
+    for name in column.cat.categories:
+        members = (column == name).to_numpy()
+        if members.any():
+            x, y = np.median(points[members], axis=0)
+            outline = [withStroke(linewidth=2.5, foreground="white")]
+            axis.text(
+                x, y, name, ha="center", va="center", weight="bold", path_effects=outline, size=9
+            )

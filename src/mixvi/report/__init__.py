@@ -1,0 +1,5 @@
+"""One self-contained HTML page about a run: to look at, to print, to send to a colleague."""
+
+from .write import write_report
+
+__all__ = ["write_report"]
