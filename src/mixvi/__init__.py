@@ -2,9 +2,9 @@
 
 from importlib.metadata import version
 
-from mixvi import _compat, datasets, metrics, model, pl, tl
+from mixvi import _compat, datasets, metrics, model, pl, report, tl
 
 __version__ = version("mixvi")
-__all__ = ["__version__", "datasets", "metrics", "model", "pl", "tl"]
+__all__ = ["__version__", "datasets", "metrics", "model", "pl", "report", "tl"]
 
 del _compat, version
