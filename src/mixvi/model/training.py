@@ -8,6 +8,7 @@ from typing import Any
 
 from scvi.model.base import UnsupervisedTrainingMixin
 
+from mixvi._numbers import check_at_least
 from mixvi.train import (
     DataSplitter,
     GuardComponents,
@@ -25,7 +26,7 @@ from .style import StyleMixin
 
 __all__ = ["TrainingMixin"]
 
-FEW = 10  # cells of a query of which none are held out to stop by
+FEW = 10  # cells of which none are held out to stop by
 
 
 class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingMixin):
@@ -104,6 +105,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         FloatingPointError
             If the loss is not finite.
         """
+        check_at_least(1, batch_size=batch_size)
+        if max_epochs is not None:
+            check_at_least(1, max_epochs=max_epochs)
         if self.minified_data_type is not None:
             raise ValueError(
                 "expected an AnnData with counts, found a minified one; train before minifying"
@@ -115,6 +119,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
                 return
         elif self.adata is not None:
             check_n_components(self.module.prior.n_components, self.adata.n_obs)
+        if self.adata is not None:
+            self._check_matrix(self.adata)  # it may have been normalized in place since
         n_obs = self.adata.n_obs if datamodule is None else getattr(datamodule, "n_obs", None)
         if max_epochs is None:
             if n_obs is None:
@@ -129,8 +135,10 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         schedule = Schedule.from_fractions(
             max_epochs, pretrain_fraction, overcluster_fraction, warmup_fraction
         )
-        if is_query and self.adata.n_obs < FEW:
-            train_size, early_stopping = 1.0, False
+        if datamodule is None and self.adata.n_obs < FEW:
+            train_size = 1.0
+        if train_size == 1.0:  # nothing to stop by
+            early_stopping = False
         joint_from = schedule.joint_from
         callbacks = list(callbacks)
         if not self.is_trained:

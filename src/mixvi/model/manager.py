@@ -1,0 +1,54 @@
+"""Registered cells, which come in the order they are asked for, from disk too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager
+from torch.utils.data import Dataset, Subset
+
+__all__ = ["CellManager"]
+
+
+class InOrder(Dataset):
+    """Rows of a data set that gives them sorted and only once each, as HDF5 does.
+
+    Parameters
+    ----------
+    dataset
+        The data set.
+    """
+
+    def __init__(self, dataset: Any):
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, rows: Any) -> dict[str, np.ndarray]:
+        found, back = np.unique(rows, return_inverse=True)
+        return {name: part[back] for name, part in self.dataset[found].items()}
+
+
+class CellManager(AnnDataManager):
+    """scvi-tools' manager, whose data sets sort cells on disk without saying so."""
+
+    def create_torch_dataset(
+        self, indices: Any = None, data_and_attributes: Any = None, load_sparse_tensor: bool = False
+    ) -> Any:
+        """Cells for a data loader, in the order of ``indices``."""
+        dataset: Any = super().create_torch_dataset(
+            None, data_and_attributes, load_sparse_tensor=load_sparse_tensor
+        )
+        X = self.get_from_registry(REGISTRY_KEYS.X_KEY)
+        if load_sparse_tensor and issparse(X) and not X.has_canonical_format:
+            raise ValueError(
+                "expected every entry of the matrix once with load_sparse_tensor=True, found "
+                "some in parts or out of order; call sum_duplicates() on it"
+            )
+        if self.adata.isbacked and not load_sparse_tensor:
+            dataset = InOrder(dataset)
+        return dataset if indices is None else Subset(dataset, indices)
