@@ -1,5 +1,6 @@
 """Outputs that appear whole or not at all."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -26,9 +27,11 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the directory is missing or cannot be written.
+        If the directory is missing or cannot be written, or ``path`` is a directory or a device.
     """
     path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "a directory or a device", str(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     # Not tempfile.mkstemp: its files are private, and results follow the umask.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

@@ -18,7 +18,7 @@ from mixvi._arguments import (
 )
 from mixvi._console import only_our_noise, print_clusters, refuse, refusing
 from mixvi._files import replacing
-from mixvi._input import read
+from mixvi._input import read, write
 from mixvi._keys import Keys
 from mixvi.tl.transfer import default_key
 
@@ -119,7 +119,7 @@ def map_cells(
             rng=seed,
         )
         result = cells if joined is None else joined
-        result.write_h5ad(h5ad, compression="gzip", compression_opts=1)
+        write(result, h5ad)
     if not quiet:
         print_clusters(cells, Keys(key))
         novel = cells.obs[Keys(key).novel]

@@ -24,7 +24,7 @@ from mixvi._arguments import (
 )
 from mixvi._console import only_our_noise, print_clusters, print_scores, refuse, refusing
 from mixvi._files import replacing, replacing_directory
-from mixvi._input import read, variable_genes, without_empty
+from mixvi._input import read, variable_genes, without_empty, write
 from mixvi._keys import Keys
 from mixvi._map import map_cells
 from mixvi.model.checks import check_columns, check_matrix, check_n_components, get_matrix
@@ -129,7 +129,8 @@ def cluster(
     Example: `mixvi cluster cells.h5ad -o clustered.h5ad --layer counts --batch-key donor`
     """
     start = perf_counter()
-    key = key_added or str(method)
+    with refusing(ValueError):
+        key = Keys(str(method) if key_added is None else key_added).name
     n_clusters = number_or_auto(n_components, "--n-components", least=1)
     refuse_existing([output, model_dir], force=force)
     if output.is_dir() or (model_dir is not None and model_dir.is_file()):
@@ -202,7 +203,7 @@ def cluster(
             rng=seed,
         )
         with refusing(OSError):
-            adata.write_h5ad(h5ad, compression="gzip", compression_opts=1)
+            write(adata, h5ad)
     if score_against is not None:
         print_scores(metrics.clustering_scores(adata.obs[score_against], adata.obs[key]))
     if not quiet:

@@ -86,13 +86,14 @@ class MixtureModel(
             n_components = self._enough_components(len(labels), n_tied)
         if not isinstance(n_components, numbers.Integral):
             raise TypeError(
-                f"expected n_components to be a whole number or 'auto', found {n_components!r}"
+                f"expected n_components to be a whole number or 'auto', found {n_components!r}; "
+                "pass one of these"
             )
         n_components = int(n_components)
         if n_components < max(1, n_tied):
             raise ValueError(
                 f"expected n_components of at least {max(1, n_tied)} ({components_per_label} for "
-                f"every label), found {n_components}"
+                f"every label), found {n_components}; pass more, or 'auto'"
             )
         if self.adata is not None and self.minified_data_type is None:
             self._check_matrix(self.adata, gene_likelihood)

@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
-__all__ = ["check_anndata", "check_cells", "check_indices", "check_n_components", "check_shape"]
+from .columns import listing
+
+__all__ = [
+    "check_anndata",
+    "check_cells",
+    "check_indices",
+    "check_n_components",
+    "check_shape",
+    "check_unique",
+]
 
 
 def check_anndata(adata: Any) -> None:
@@ -60,6 +70,22 @@ def check_shape(shape: tuple[int, int], place: str) -> None:
         raise ValueError(
             f"expected at least one cell and one gene in {place}, found {shape[0]} cells × "
             f"{shape[1]} genes; check the filters applied before"
+        )
+
+
+def check_unique(var_names: pd.Index) -> None:
+    """Check that no two genes have the same name.
+
+    Raises
+    ------
+    ValueError
+        If they have.
+    """
+    if not var_names.is_unique:
+        repeated = var_names[var_names.duplicated()].unique()
+        raise ValueError(
+            f"expected unique gene names, found {listing(repeated)} more than once; call "
+            "adata.var_names_make_unique() first"
         )
 
 

@@ -13,7 +13,7 @@ from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 from scipy import sparse
 
-from .cells import check_n_components, check_shape
+from .cells import check_n_components, check_shape, check_unique
 from .columns import check_columns, listing
 
 __all__ = [
@@ -99,12 +99,7 @@ def check_matrix(
     place = _place(what)
     obs_names, var_names = pd.Index(obs_names), pd.Index(var_names)
     check_shape(X.shape, place)
-    if not var_names.is_unique:
-        repeated = var_names[var_names.duplicated()].unique()
-        raise ValueError(
-            f"expected unique gene names, found {listing(repeated)} more than once; call "
-            "adata.var_names_make_unique() first"
-        )
+    check_unique(var_names)
     check_numbers(X, what)
     per_cell, per_gene = np.zeros(X.shape[0]), np.zeros(X.shape[1])
     for first_cell, first_gene, chunk in _chunks(X):

@@ -18,7 +18,9 @@ def choice(name: str, value: object, allowed: Sequence[object]) -> None:
         If ``value`` is not one of them.
     """
     if value not in allowed:
-        raise ValueError(f"expected {name} to be one of {tuple(allowed)}, found {value!r}")
+        raise ValueError(
+            f"expected {name} to be one of {tuple(allowed)}, found {value!r}; choose one"
+        )
 
 
 def check_network(

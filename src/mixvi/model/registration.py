@@ -244,4 +244,4 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
             return []
         unlabeled = setup_args.get("unlabeled_category")
         names = self._categories(REGISTRY_KEYS.LABELS_KEY)
-        return [str(name) for name in names if str(name) != str(unlabeled)]
+        return [str(name) for name in names if unlabeled is None or str(name) != str(unlabeled)]
