@@ -32,6 +32,7 @@ from .labels import LabelsMixin, check_components_per_label
 from .merging import MergingMixin
 from .options import choice
 from .registration import COUNT_LIKELIHOODS
+from .saving import SavingMixin
 from .training import TrainingMixin
 
 __all__ = ["Conditioning", "GeneLikelihood", "MixtureModel"]
@@ -54,6 +55,7 @@ LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
 
 
 class MixtureModel(
+    SavingMixin,
     TrainingMixin,
     AnnotationMixin,
     LabelsMixin,
