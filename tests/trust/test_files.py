@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.trust.cells import cells, files
+from tests.trust.cells import Evil, cells, files
 from typer.testing import CliRunner
 
 from mixvi import tl
@@ -217,16 +217,6 @@ def test_cells_of_the_model_before(model, saved):
 
 
 # safe ------------------------------------------------------------------------------------------
-
-
-class Evil:
-    """Runs a command when it is unpickled."""
-
-    def __init__(self, marker):
-        self.marker = marker
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.marker}",)
 
 
 PLACES = {

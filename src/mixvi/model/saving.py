@@ -6,14 +6,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
-import pandas as pd
 from anndata import AnnData
 from scvi.model.base import BaseMinifiedModeModelClass
 
 from mixvi._files import filling_directory
+from mixvi._only_weights import Inert, only_weights, read_weights
+from mixvi.train.history import as_tables, as_values
 
 from .manifest import check_manifest, manifest_name, write_manifest
-from .only_weights import Inert, only_weights, read_weights
 
 __all__ = ["FILE", "SavingMixin", "check_there"]
 
@@ -152,7 +152,7 @@ class SavingMixin(BaseMinifiedModeModelClass):
     def _get_user_attributes(self) -> list[tuple[str, Any]]:
         """What is saved, as plain values: tables of pandas change with its version."""
         return [
-            (name, _as_values(value) if name == "history_" else value)
+            (name, as_values(value) if name == "history_" else value)
             for name, value in super()._get_user_attributes()
         ]
 
@@ -173,23 +173,14 @@ def check_there(directory: Path, path: Path, names: str) -> None:
         )
 
 
-def _as_values(history: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Tables of one column each → lists."""
-    if history is None:
-        return None
-    return {
-        name: {"index": table.index.tolist(), "values": table.iloc[:, 0].astype(float).tolist()}
-        for name, table in history.items()
-    }
-
-
 def _as_tables(history: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The way back; in files without a manifest there are tables."""
+    """A history as scvi-tools has it; files without a manifest held pandas' own tables."""
     if history is None:
         return None
-    tables = {}
+    plain = {}
     for name, saved in history.items():
-        values = saved.numbers() or [] if isinstance(saved, Inert) else saved["values"]
-        index = range(len(values)) if isinstance(saved, Inert) else saved["index"]
-        tables[name] = pd.DataFrame({name: values}, pd.Index(index, name="epoch"))
-    return tables
+        if isinstance(saved, Inert):
+            values = saved.numbers() or []
+            saved = {"index": list(range(len(values))), "values": values}
+        plain[name] = saved
+    return as_tables(plain)

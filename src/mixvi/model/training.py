@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 from scvi.model.base import UnsupervisedTrainingMixin
@@ -13,6 +14,7 @@ from mixvi.train import (
     DataSplitter,
     GuardComponents,
     KeepBest,
+    LongRun,
     MixturePlan,
     Schedule,
     StartComponents,
@@ -50,6 +52,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         pretrain_fraction: float = 0.6,
         overcluster_fraction: float = 0.24,
         warmup_fraction: float = 0.3,
+        checkpoint_dir: str | PathLike[str] | None = None,
+        checkpoint_minutes: float = 10.0,
+        resume: bool = False,
         plan_kwargs: dict[str, Any] | None = None,
         callbacks: Sequence[Any] = (),
         datamodule: Any = None,
@@ -88,6 +93,13 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             ``n_components="auto"``, whose many components are their own.
         warmup_fraction
             Share of the run over which the weight of the divergences grows from 0 to 1.
+        checkpoint_dir, checkpoint_minutes
+            Directory of a checkpoint, and the time between two
+            (:class:`mixvi.train.LongRun`). It is also written when the run is interrupted, by an
+            exception, SIGTERM or SIGINT.
+        resume
+            Go on from the checkpoint, if there is one: on the CPU to the very weights that the run
+            would have had without the interruption. Everything else must be passed as before.
         plan_kwargs
             For :class:`mixvi.train.MixturePlan`, for example ``{"lr": 1e-3}``.
         callbacks
@@ -100,8 +112,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         Raises
         ------
         ValueError
-            If a fraction is out of range, ``adata`` is minified, or there are more components than
-            cells.
+            If a fraction is out of range, ``adata`` is minified, there are more components than
+            cells, or the checkpoint is another run's.
         FloatingPointError
             If the loss is not finite.
         """
@@ -157,11 +169,26 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         if datamodule is None:
             splitting = kwargs.get("datasplitter_kwargs") or {}
             kwargs["datasplitter_kwargs"] = {"n_labels": self.module.n_labels, **splitting}
+        long_run = LongRun(
+            checkpoint_dir,
+            checkpoint_minutes,
+            resume=resume,
+            run={
+                "model": repr((type(self).__name__, self.init_params_["non_kwargs"])),
+                "cells": n_obs,
+                "max_epochs": max_epochs,
+                "batch_size": batch_size,
+            },
+        )
+        if long_run.callbacks:
+            callbacks = [long_run.callbacks[0], *callbacks, long_run.callbacks[1]]
+        if long_run.ckpt_path is not None:
+            kwargs["ckpt_path"] = long_run.ckpt_path
         self.module.train()  # a trained model was left in evaluation mode
         # scvi-tools begins a history for models that are not trained yet only
         self.is_trained_ = self.is_trained_ and self.history_ is not None
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), long_run.prepare(self.module):
                 if is_query:  # everything but the new columns rests, and one cell is enough
                     warnings.filterwarnings("ignore", "Found .* in eval mode")
                     warnings.filterwarnings("ignore", "Last batch will have a small size")

@@ -1,6 +1,7 @@
 """How the models are trained: phases, optimizer step, start of the components, best weights."""
 
 from .best import KeepBest
+from .checkpoint import LongRun
 from .guard import GuardComponents
 from .plan import MixturePlan
 from .schedule import Schedule, default_epochs
@@ -11,6 +12,7 @@ __all__ = [
     "DataSplitter",
     "GuardComponents",
     "KeepBest",
+    "LongRun",
     "MixturePlan",
     "Schedule",
     "StartComponents",
