@@ -1,5 +1,6 @@
 """Interrupted runs go on to the same weights."""
 
+import multiprocessing
 import os
 import signal
 
@@ -8,8 +9,9 @@ import pytest
 import scvi
 import torch
 from lightning.pytorch import Callback
-from tests.trust.cells import cells
+from tests.trust.cells import Evil, cells
 
+from mixvi._only_weights import read_weights
 from mixvi.model import CGMDVAE, RMVE
 
 pytestmark = [
@@ -64,26 +66,117 @@ def assert_same_run(a, b):
     assert a.novelty_quantiles_ == b.novelty_quantiles_
 
 
-# of the phases: pre-training, too many components, joint training
-@pytest.mark.parametrize("epoch", [1, 7, 8, 10, 13])
-@pytest.mark.parametrize("cls", [RMVE, CGMDVAE])
-def test_resumed_run_is_the_same_run(cls, epoch, tmp_path):
-    whole = make(cls)
-    whole.train(**RUN)
-    broken = make(cls)
-    with pytest.raises(RuntimeError, match="lost power"):
-        broken.train(**RUN, checkpoint_dir=tmp_path, callbacks=[Stop(epoch)])
-    again = make(cls, seed=99)  # another start, other random numbers
+@pytest.fixture(scope="module")
+def whole():
+    """The run that nothing happens to."""
+    model = make()
+    model.train(**RUN)
+    return model
+
+
+def interrupted(cls, directory, epoch, how=None):
+    model = make(cls)
+    with pytest.raises(BaseException) as caught:  # noqa: PT011
+        model.train(**RUN, checkpoint_dir=directory, callbacks=[Stop(epoch, how)])
+    return caught.type
+
+
+def resumed(cls, directory):
+    model = make(cls, seed=99)  # another start, other random numbers
     scvi.settings.seed = 5
-    again.train(**RUN, checkpoint_dir=tmp_path, resume=True)
-    assert_same_run(again, whole)
+    model.train(**RUN, checkpoint_dir=directory, resume=True)
+    return model
+
+
+# of the phases: pre-training, too many components, joint training
+@pytest.mark.parametrize("epoch", [1, 8, 10, 12, 13])
+def test_resumed_run_is_the_same_run(epoch, whole, tmp_path):
+    assert interrupted(RMVE, tmp_path, epoch) is RuntimeError
+    assert_same_run(resumed(RMVE, tmp_path), whole)
     assert [path.name for path in tmp_path.iterdir()] == ["training.ckpt"]
 
 
-def test_checkpoints_change_nothing(tmp_path):
-    plain, watched = make(), make()
-    scvi.settings.seed = 0
-    plain.train(**RUN)
-    scvi.settings.seed = 0
+def test_resumed_run_of_the_other_model(tmp_path):
+    whole = make(CGMDVAE)
+    whole.train(**RUN)
+    interrupted(CGMDVAE, tmp_path, 10)
+    assert_same_run(resumed(CGMDVAE, tmp_path), whole)
+
+
+def test_checkpoints_change_nothing(whole, tmp_path):
+    watched = make()
     watched.train(**RUN, checkpoint_dir=tmp_path, resume=True)  # nothing there yet
-    assert_same_run(watched, plain)
+    assert_same_run(watched, whole)
+
+
+def test_written_every_some_minutes(tmp_path, monkeypatch):
+    """And not more often, but when something happens."""
+    written = []
+    monkeypatch.setattr("mixvi.train.checkpoint.Write._write", lambda self: written.append(1))
+    make().train(**RUN | {"checkpoint_minutes": 60}, checkpoint_dir=tmp_path)
+    assert not written
+    with pytest.raises(RuntimeError):
+        make().train(
+            **RUN | {"checkpoint_minutes": 60}, checkpoint_dir=tmp_path, callbacks=[Stop(2)]
+        )
+    assert len(written) == 1
+
+
+def test_what_cannot_be_resumed(tmp_path):
+    with pytest.raises(ValueError, match="expected a checkpoint_dir to resume from"):
+        make().train(**RUN, resume=True)
+    interrupted(RMVE, tmp_path, 2)
+    for change in ({"max_epochs": 20}, {"batch_size": 16}):
+        with pytest.raises(
+            ValueError, match=f"a run with {next(iter(change))}.*found a checkpoint"
+        ):
+            make().train(**RUN | change, checkpoint_dir=tmp_path, resume=True)
+    with pytest.raises(ValueError, match=r"a run with model .*pass the same"):
+        make(CGMDVAE).train(**RUN, checkpoint_dir=tmp_path, resume=True)
+    torch.save({"mixvi": Evil(tmp_path / "ran")}, tmp_path / "training.ckpt")
+    with pytest.raises(ValueError, match=r"found \S*system, which is code"):
+        make().train(**RUN, checkpoint_dir=tmp_path, resume=True)
+    assert not (tmp_path / "ran").exists()
+
+
+def child(directory, epoch=None, how=None):
+    """Another process that trains, and may be told to stop itself."""
+    stop = [] if how is None else [Stop(epoch, signal.Signals(how))]
+    make().train(**RUN, checkpoint_dir=directory, resume=True, callbacks=stop)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mixvi.model", "tests.train.test_checkpoint"])
+    return context
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_signals(how, whole, tmp_path, processes):
+    """One that asks the process to end: at most the epoch is lost, whatever the minutes."""
+    process = processes.Process(target=child, args=(tmp_path, 11, int(how)))
+    process.start()
+    process.join(300)
+    assert process.exitcode == {signal.SIGTERM: 143, signal.SIGINT: 1}[how]
+    assert read_weights(tmp_path / "training.ckpt")["epoch"] >= 10
+    assert_same_run(resumed(RMVE, tmp_path), whole)
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(whole, tmp_path, processes):
+    """SIGKILL asks nobody."""
+    rng = np.random.default_rng(0)
+    epochs = []
+    for _ in range(20):
+        process = processes.Process(target=child, args=(tmp_path,))
+        process.start()
+        process.join(rng.uniform(0.2, 3.0))
+        process.kill()
+        process.join()
+        path = tmp_path / "training.ckpt"
+        epochs.append(read_weights(path)["epoch"] if path.exists() else -1)
+    assert epochs == sorted(epochs)
+    assert epochs[-1] > 0, "never got anywhere: the machine is too slow for this test"
+    assert_same_run(resumed(RMVE, tmp_path), whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import signal
 import time
 from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mixvi._files import replacing
 from mixvi._only_weights import only_weights, read_weights
@@ -156,7 +158,9 @@ class Write(Callback):
             self._write()
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        """Lose no more than the epoch."""
+        """Lose no more than the epoch, and do not end like a run that is over."""
+        if isinstance(exception, SIGTERMException):
+            exception.code = 128 + signal.SIGTERM
         self._write()
 
     def _write(self) -> None:
