@@ -10,7 +10,9 @@ from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from torch.utils.data import Dataset, Subset
 
-__all__ = ["CellManager"]
+__all__ = ["CellManager", "attach"]
+
+ATTRIBUTE = "_mixvi_managers"  # of an AnnData
 
 
 class InOrder(Dataset):
@@ -52,3 +54,26 @@ class CellManager(AnnDataManager):
         if self.adata.isbacked and not load_sparse_tensor:
             dataset = InOrder(dataset)
         return dataset if indices is None else Subset(dataset, indices)
+
+
+class Kept(dict):
+    """Managers by what they are for; not copied or pickled with the cells."""
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        return type(self), ()
+
+    def __deepcopy__(self, memo: Any) -> Kept:
+        return type(self)()
+
+
+def attach(manager: AnnDataManager, purpose: str) -> None:
+    """Let an AnnData hold its manager, so that both are freed together.
+
+    Parameters
+    ----------
+    manager
+        The manager; it takes the place of an earlier one for the same purpose.
+    purpose
+        What it is for.
+    """
+    vars(manager.adata).setdefault(ATTRIBUTE, Kept())[purpose] = manager

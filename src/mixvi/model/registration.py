@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal, get_args
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 from anndata import AnnData
@@ -18,7 +19,7 @@ from .cells import check_anndata, check_cells, check_indices
 from .checks import check_columns, check_matrix, get_matrix
 from .columns import as_list, check_categories
 from .genes import match_genes
-from .manager import CellManager
+from .manager import CellManager, attach
 from .options import choice
 
 __all__ = ["ConditionEffect", "RegistrationMixin"]
@@ -135,13 +136,7 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
         check_anndata(adata)
         matched = match_genes(adata, self._gene_names())
         self._check_known(matched)
-        if matched is not adata:
-            # a temporary of ours: the manager of the one before is not needed any more
-            self._forget_manager(getattr(self, "_matched_uuid", None))
-            matched = super()._validate_anndata(matched, copy_if_view)
-            self._matched_uuid = matched.uns["_scvi_uuid"]
-            return matched
-        return super()._validate_anndata(adata, copy_if_view)
+        return super()._validate_anndata(matched, copy_if_view)
 
     @classmethod
     def _get_most_recent_anndata_manager(cls, adata: AnnData, required: bool = False) -> Any:
@@ -210,10 +205,21 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
             what="X" if layer is None else layer,
         )
 
-    def _forget_manager(self, uuid: str | None) -> None:
-        current = self.adata_manager.adata_uuid if self.adata_manager is not None else None
-        if uuid is not None and uuid != current:
-            self._per_instance_manager_store.get(self.id, {}).pop(uuid, None)
+    @classmethod
+    def register_manager(cls, adata_manager: Any) -> None:
+        """Keep a manager for as long as its AnnData; scvi-tools would keep both forever."""
+        if not isinstance(cls._setup_adata_manager_store, WeakValueDictionary):
+            cls._setup_adata_manager_store = WeakValueDictionary()
+        attach(adata_manager, cls.__name__)
+        super().register_manager(adata_manager)
+
+    def _register_manager_for_instance(self, adata_manager: Any) -> None:
+        store = self._per_instance_manager_store
+        if self.id not in store:
+            store[self.id] = WeakValueDictionary()
+            finalize(self, store.pop, self.id, None)
+        attach(adata_manager, f"model of {type(self).__name__}")
+        super()._register_manager_for_instance(adata_manager)
 
     def _gene_names(self) -> np.ndarray:
         state = self.registry_["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]

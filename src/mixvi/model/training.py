@@ -18,6 +18,7 @@ from mixvi.train import (
     MixturePlan,
     Schedule,
     StartComponents,
+    StopAtNaN,
     default_epochs,
 )
 
@@ -152,7 +153,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         if train_size == 1.0:  # nothing to stop by
             early_stopping = False
         joint_from = schedule.joint_from
-        callbacks = list(callbacks)
+        callbacks = [*callbacks, StopAtNaN()]
         if not self.is_trained:
             callbacks.append(StartComponents(joint_from, schedule.pretrain_epochs))
         if early_stopping:

@@ -2,6 +2,7 @@
 
 from .best import KeepBest
 from .checkpoint import LongRun
+from .finite import StopAtNaN
 from .guard import GuardComponents
 from .plan import MixturePlan
 from .schedule import Schedule, default_epochs
@@ -16,6 +17,7 @@ __all__ = [
     "MixturePlan",
     "Schedule",
     "StartComponents",
+    "StopAtNaN",
     "default_epochs",
     "fit_start",
     "start_components",
