@@ -58,7 +58,7 @@ class StopAtNaN(Callback):
             largest = (x.values() if is_sparse(x) else x).abs().max()
             cause = f"the weights are finite, the largest value in the mini-batch is {largest:g}"
         raise FloatingPointError(
-            f"expected a finite loss, found {float(loss):g} in mini-batch {i} of epoch "
+            f"expected a finite loss, found {float(loss.detach()):g} in mini-batch {i} of epoch "
             f"{trainer.current_epoch}: {cause}; check the input for extreme values or lower the "
             "learning rate (plan_kwargs={'lr': 1e-4})"
         )
