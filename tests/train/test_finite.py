@@ -38,7 +38,7 @@ def make():
     ("what", "sentence"),
     [
         ("weights", r"the weights 'z_posterior\.loc\.weight' are not finite.*step before.*lower"),
-        ("counts", r"weights are finite, the largest value in the mini-batch is inf; check the"),
+        ("counts", r"the mini-batch holds values that are not finite; check the"),
     ],
 )
 def test_says_where_and_why(what, sentence):
@@ -52,13 +52,15 @@ def test_best_weights_are_kept(what):
     """Those that a run which ended just before would have had."""
     model, shorter = make(), make()
     train = {**QUICK, "max_epochs": 10, "pretrain_fraction": 0.1, "overcluster_fraction": 0.0}
+    scvi.settings.seed = 1
     with pytest.raises(FloatingPointError):
         model.train(**train, callbacks=[Spoil(what, 8)])
 
     class End(Callback):
-        def on_train_epoch_start(self, trainer, pl_module):
+        def on_train_epoch_end(self, trainer, pl_module):
             trainer.should_stop = trainer.current_epoch == 7
 
+    scvi.settings.seed = 1
     shorter.train(**train, callbacks=[End()])
     expected = shorter.module.state_dict()
     assert all(torch.isfinite(w).all() for w in expected.values())

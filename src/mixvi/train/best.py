@@ -54,11 +54,11 @@ class KeepBest(Callback):
         if isinstance(exception, FloatingPointError):
             self.on_train_end(trainer, pl_module)
 
-    def state_dict(self) -> dict[str, Any]:
-        """For checkpoints."""
+    def for_checkpoint(self) -> dict[str, Any]:
+        """State; not Lightning's, which allows one callback of a kind only."""
         return {"best": (self.best_value, self.best_epoch), "weights": self._weights}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def from_checkpoint(self, state_dict: dict[str, Any]) -> None:
         """From a checkpoint."""
         self.best_value, self.best_epoch = state_dict["best"]
         self._weights = state_dict["weights"]

@@ -149,6 +149,7 @@ class Write(Callback):
             "history": as_values(getattr(logger, "history", None)),
             "pretraining": module.pretraining,
             "n_fine": prior.n_components if isinstance(prior, GaussianMixture) else None,
+            "callbacks": [callback.for_checkpoint() for callback in _stateful(trainer)],
             "split": [getattr(trainer.datamodule, name, None) for name in SPLIT],  # type: ignore[attr-defined]
         }
         buffer = io.BytesIO()
@@ -185,7 +186,10 @@ class Between(Callback):
                     setattr(trainer.datamodule, name, rows)  # type: ignore[attr-defined]
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Go on with the history."""
+        """Go on with the history, and with what our callbacks know."""
+        if self._saved is not None:
+            for callback, state in zip(_stateful(trainer), self._saved["callbacks"], strict=True):
+                callback.from_checkpoint(state)
         logger: Any = trainer.logger
         if self._saved is not None and self._saved["history"] is not None:
             logger.experiment.data.update(as_tables(self._saved["history"]))
@@ -196,6 +200,11 @@ class Between(Callback):
         if self._saved is not None:
             _set_random_state(self._saved["random"])
             self._saved = None
+
+
+def _stateful(trainer: Trainer) -> list[Any]:
+    callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if hasattr(callback, "for_checkpoint")]
 
 
 def _random_state() -> dict[str, Any]:

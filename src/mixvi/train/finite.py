@@ -19,9 +19,9 @@ EVERY = 50  # steps between two looks where looking makes a device wait
 class StopAtNaN(Callback):
     """Stop at the first loss that is not finite, and say where it comes from.
 
-    Either weights are no numbers any more, then the step before was too large; or they are, and
-    it is something in the mini-batch. On the CPU every step is looked at; on a GPU every fiftieth,
-    since looking waits for it.
+    Values of the mini-batch are no numbers; or weights are none any more, then the step before was
+    too large; or both are, and it is something in between. On the CPU every step is looked at; on
+    a GPU every fiftieth, since looking waits for it.
     """
 
     def __init__(self) -> None:
@@ -46,17 +46,19 @@ class StopAtNaN(Callback):
         if torch.isfinite(loss):
             return
         batch, i = self._where
+        x = batch[REGISTRY_KEYS.X_KEY]
+        values = x.values() if is_sparse(x) else x
         broken = [
             name
             for name, weight in pl_module.module.named_parameters()
             if not torch.isfinite(weight).all()
         ]
-        if broken:
+        if not torch.isfinite(values).all():
+            cause = "the mini-batch holds values that are not finite"
+        elif broken:
             cause = f"the weights {broken[0]!r} are not finite, so the step before was too large"
         else:
-            x = batch[REGISTRY_KEYS.X_KEY]
-            largest = (x.values() if is_sparse(x) else x).abs().max()
-            cause = f"the weights are finite, the largest value in the mini-batch is {largest:g}"
+            cause = f"the weights are finite, the largest value is {values.abs().max():g}"
         raise FloatingPointError(
             f"expected a finite loss, found {float(loss.detach()):g} in mini-batch {i} of epoch "
             f"{trainer.current_epoch}: {cause}; check the input for extreme values or lower the "

@@ -68,11 +68,11 @@ class GuardComponents(Callback):
                 trainer, module, "they are now those of a normal mixture in the latent space"
             )
 
-    def state_dict(self) -> dict[str, Any]:
-        """For checkpoints."""
+    def for_checkpoint(self) -> dict[str, Any]:
+        """State; not Lightning's, which allows one callback of a kind only."""
         return {"n_restarts": self.n_restarts, "n_started": self._n_started}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def from_checkpoint(self, state_dict: dict[str, Any]) -> None:
         """From a checkpoint."""
         self.n_restarts, self._n_started = state_dict["n_restarts"], state_dict["n_started"]
 
