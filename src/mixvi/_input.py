@@ -1,10 +1,11 @@
-"""Reading a file for the command line, and what is done to it before training."""
+"""Reading and writing files for the command line, and what is done before training."""
 
 import warnings
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import scanpy as sc
@@ -12,7 +13,7 @@ import scanpy as sc
 from mixvi._console import refuse
 from mixvi.model.checks import get_matrix
 
-__all__ = ["read", "variable_genes", "without_empty"]
+__all__ = ["read", "variable_genes", "without_empty", "write"]
 
 
 def read(path: Path) -> ad.AnnData:
@@ -28,6 +29,25 @@ def read(path: Path) -> ad.AnnData:
             f"expected a readable .h5ad file, found {str(path)!r} damaged or of another format "
             f"({str(error).strip().splitlines()[0][:120]}); write it again"
         )
+
+
+def write(adata: ad.AnnData, path: Path) -> None:
+    """Write an ``.h5ad`` file, and look whether it is whole.
+
+    Raises
+    ------
+    OSError
+        If it is not: HDF5 has several errors for a full disk, and sometimes none.
+    """
+    try:
+        adata.write_h5ad(path, compression="gzip", compression_opts=1)
+        with h5py.File(path):
+            pass
+    except (OSError, RuntimeError) as error:
+        raise OSError(
+            f"expected to write the cells, found: {str(error).splitlines()[0][:120]}; free space "
+            "on the disk or choose another directory"
+        ) from error
 
 
 def without_empty(adata: ad.AnnData, layer: str | None) -> ad.AnnData:

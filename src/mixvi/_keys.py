@@ -16,6 +16,13 @@ class Keys:
 
     name: str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name or "/" in self.name:
+            raise ValueError(
+                "expected key_added to be a name without '/', which would be a group in the file, "
+                f"found {self.name!r}; choose another"
+            )
+
     @property
     def latent(self) -> str:
         """``obsm``: mean of q(z|x), cells × latent dimensions."""

@@ -19,7 +19,7 @@ from mixvi._arguments import (
 )
 from mixvi._console import only_our_noise, print_clusters, refuse, refusing
 from mixvi._files import replacing
-from mixvi._input import read
+from mixvi._input import read, write
 from mixvi._keys import Keys
 from mixvi._report import Page
 from mixvi.report import write_report
@@ -121,7 +121,7 @@ def map_cells(
             rng=seed,
         )
         result = cells if joined is None else joined
-        result.write_h5ad(h5ad, compression="gzip", compression_opts=1)
+        write(result, h5ad)
         outputs.close()  # the cells are there, whatever becomes of the page
         if page is not None:
             with only_our_noise():

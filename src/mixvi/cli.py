@@ -25,7 +25,7 @@ from mixvi._arguments import (
 )
 from mixvi._console import only_our_noise, print_clusters, print_scores, refuse, refusing
 from mixvi._files import replacing, replacing_directory
-from mixvi._input import read, variable_genes, without_empty
+from mixvi._input import read, variable_genes, without_empty, write
 from mixvi._keys import Keys
 from mixvi._map import map_cells
 from mixvi._report import Page, report_cells
@@ -134,7 +134,8 @@ def cluster(
     Example: `mixvi cluster cells.h5ad -o clustered.h5ad --layer counts --batch-key donor`
     """
     start = perf_counter()
-    key = key_added or str(method)
+    with refusing(ValueError):
+        key = Keys(str(method) if key_added is None else key_added).name
     n_clusters = number_or_auto(n_components, "--n-components", least=1)
     refuse_existing([output, model_dir, report], force=force)
     if output.is_dir() or (model_dir is not None and model_dir.is_file()):
@@ -204,7 +205,7 @@ def cluster(
             rng=seed,
         )
         with refusing(OSError):
-            adata.write_h5ad(h5ad, compression="gzip", compression_opts=1)
+            write(adata, h5ad)
         outputs.close()  # the cells are there, whatever becomes of the page
         if page is not None:
             with only_our_noise():

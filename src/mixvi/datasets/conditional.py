@@ -4,7 +4,8 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
-from mixvi.datasets._checks import check_at_least, named
+from mixvi._numbers import check_at_least
+from mixvi.datasets._names import named
 
 _NOISE_SD = 0.5
 _SHIFT = (1.2, 1.7)

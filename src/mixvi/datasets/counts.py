@@ -7,7 +7,8 @@ from scipy import sparse
 from scipy.spatial.distance import pdist
 from scipy.special import softmax
 
-from mixvi.datasets._checks import check_at_least, check_number, named
+from mixvi._numbers import check_at_least, check_number
+from mixvi.datasets._names import named
 
 # Standard deviation, over genes, of the log frequency: in the baseline, and along a latent
 # vector of length sqrt(n_latent), which is the typical one within a component.

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mixvi.datasets._checks import check_at_least, check_number, named
+from mixvi._numbers import check_at_least, check_number
+from mixvi.datasets._names import named
 
 LAYERS = 4
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .batch_norm import BatchNorm
 from .sparse import dense, linear
 
 __all__ = ["HiddenLayer", "HiddenLayers", "Norm"]
@@ -44,8 +45,7 @@ class HiddenLayer(nn.Module):
         self.bias = nn.Parameter(whole.bias.detach().clone())
         self.norm: nn.Module
         if norm == "batch":
-            # scVI's constants: running moments over about 100 mini-batches
-            self.norm = nn.BatchNorm1d(n_out, momentum=0.01, eps=0.001)
+            self.norm = BatchNorm(n_out)
         elif norm == "layer":
             self.norm = nn.LayerNorm(n_out, elementwise_affine=False)
         elif norm == "none":
@@ -63,7 +63,7 @@ class HiddenLayer(nn.Module):
         h = linear(x, self.weight) + self.bias
         if self.covariate_weight is not None and c is not None:
             h = h + c @ self.covariate_weight.t()
-        if isinstance(self.norm, nn.BatchNorm1d) and h.ndim > 2:
+        if isinstance(self.norm, BatchNorm) and h.ndim > 2:
             h = self.norm(h.flatten(0, -2)).view_as(h)
         else:
             h = self.norm(h)

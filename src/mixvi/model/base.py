@@ -24,7 +24,6 @@ from mixvi.module import Covariates, MixtureVAE, YConditionalArrow, YConditional
 from mixvi.priors import LatentPrior
 
 from .annotation import AnnotationMixin
-from .checks import check_matrix, get_matrix
 from .condition_effects import ConditionEffectsMixin
 from .counterfactual import CounterfactualMixin
 from .density import DensityMixin
@@ -32,6 +31,8 @@ from .generation import GenerationMixin
 from .labels import LabelsMixin, check_components_per_label
 from .merging import MergingMixin
 from .options import choice
+from .registration import COUNT_LIKELIHOODS
+from .saving import SavingMixin
 from .training import TrainingMixin
 
 __all__ = ["Conditioning", "GeneLikelihood", "MixtureModel"]
@@ -44,7 +45,6 @@ MIN_CELLS = 10  # per component of "auto" on average, at least
 
 MASKED, PANEL = 0.2, 500  # share of the input hidden in training; genes below which none is
 
-COUNT_LIKELIHOODS = ("nb", "zinb", "poisson")
 LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
     "nb": NegativeBinomialLikelihood,
     "zinb": ZeroInflatedNegativeBinomialLikelihood,
@@ -55,6 +55,7 @@ LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
 
 
 class MixtureModel(
+    SavingMixin,
     TrainingMixin,
     AnnotationMixin,
     LabelsMixin,
@@ -87,16 +88,17 @@ class MixtureModel(
             n_components = self._enough_components(len(labels), n_tied)
         if not isinstance(n_components, numbers.Integral):
             raise TypeError(
-                f"expected n_components to be a whole number or 'auto', found {n_components!r}"
+                f"expected n_components to be a whole number or 'auto', found {n_components!r}; "
+                "pass one of these"
             )
         n_components = int(n_components)
         if n_components < max(1, n_tied):
             raise ValueError(
                 f"expected n_components of at least {max(1, n_tied)} ({components_per_label} for "
-                f"every label), found {n_components}"
+                f"every label), found {n_components}; pass more, or 'auto'"
             )
         if self.adata is not None and self.minified_data_type is None:
-            self._check_matrix(gene_likelihood)
+            self._check_matrix(self.adata, gene_likelihood)
         self._name_components(labels, n_components - n_tied, components_per_label)
         return n_components
 
@@ -106,17 +108,6 @@ class MixtureModel(
         if n_labels:
             return n_tied + max(5, n_labels)
         return int(min(MANY, max(1, n_obs // MIN_CELLS)))
-
-    def _check_matrix(self, gene_likelihood: GeneLikelihood) -> None:
-        layer = self.registry_["setup_args"].get("layer")
-        matrix = get_matrix(self.adata, layer)
-        check_matrix(
-            matrix,
-            counts=gene_likelihood in COUNT_LIKELIHOODS,
-            obs_names=self.adata.obs_names,
-            var_names=self.adata.var_names,
-            what="X" if layer is None else layer,
-        )
 
     def _build_module(
         self,

@@ -8,6 +8,7 @@ import torch
 from anndata import AnnData
 from torch import nn
 
+from mixvi._numbers import check_number
 from mixvi.distributions import Components, GaussianArrow, LowRankStyle, NetworkStyle
 from mixvi.distributions.components import Covariance
 from mixvi.distributions.hidden import Norm
@@ -22,7 +23,7 @@ from mixvi.priors import (
 
 from .base import Conditioning, GeneLikelihood, MixtureModel
 from .labels import ClassWeights
-from .options import choice
+from .options import check_network, choice
 from .registration import ConditionEffect
 
 __all__ = ["CGMDVAE"]
@@ -175,13 +176,21 @@ class CGMDVAE(MixtureModel):
     ):
         super().__init__(adata, registry)
         n_components = self._check_sizes(n_components, gene_likelihood, components_per_label)
+        check_network(
+            n_latent=n_latent,
+            n_hidden=n_hidden,
+            n_layers=n_layers,
+            n_style=n_style,
+            dropout_rate=dropout_rate,
+            input_dropout=input_dropout,
+            label_weight=label_weight,
+        )
         choice("conditioning", conditioning, get_args(Conditioning))
         choice("style_prior", style_prior, ("standard", "learned"))
         choice("norm", norm, get_args(Norm))
         choice("covariance", covariance, get_args(Covariance))
         choice("assignment", assignment, ("bayes", "network"))
-        if alpha <= 0:
-            raise ValueError(f"expected alpha > 0, found {alpha}")
+        check_number("alpha", alpha, open_low=True)
         covariates = self._covariates(condition_effect)
         n_seen = len(covariates) if conditioning == "full" else 0
         if style_prior == "learned" and not (n_style and len(covariates)):

@@ -4,8 +4,7 @@ Every check raises a builtin exception whose message is one sentence: what was e
 found (naming the key, gene or cell), and what to do about it.
 """
 
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,104 +13,20 @@ from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 from scipy import sparse
 
-__all__ = ["check_columns", "check_matrix", "check_n_components", "get_matrix", "listing"]
+from .cells import check_n_components, check_shape, check_unique
+from .columns import check_columns, listing
+
+__all__ = [
+    "check_columns",
+    "check_matrix",
+    "check_n_components",
+    "check_numbers",
+    "get_matrix",
+    "listing",
+]
 
 _TOLERANCE = 1e-6  # counts that went through floating point are still counts
 _CHUNK = 2**22  # matrix entries looked at together: tens of MB of temporary arrays at most
-_NAMES_SHOWN = 10
-
-
-def listing(names: Iterable[Any]) -> str:
-    """Quote the first names, for a message: ``'a', 'b', … (12 in all)``."""
-    names = [repr(str(name)) for name in names]
-    shown = ", ".join(names[:_NAMES_SHOWN])
-    return f"{shown}, … ({len(names)} in all)" if len(names) > _NAMES_SHOWN else shown or "none"
-
-
-def check_columns(
-    adata: AnnData,
-    keys: Iterable[str],
-    *,
-    numeric: Iterable[str] = (),
-    positive: Iterable[str] = (),
-) -> None:
-    """Check that columns of ``adata.obs`` are there and hold a value for every cell.
-
-    Parameters
-    ----------
-    adata
-        Annotated data.
-    keys
-        Columns that may hold anything: batches, conditions, labels.
-    numeric
-        Columns that must hold finite numbers: continuous covariates.
-    positive
-        Columns that must hold finite numbers above zero: size factors.
-
-    Raises
-    ------
-    KeyError
-        If a column is missing; close names are suggested.
-    ValueError
-        If a column has missing, infinite or (``positive``) non-positive values.
-    TypeError
-        If a column of ``numeric`` or ``positive`` does not hold numbers.
-    """
-    numeric, positive = list(numeric), list(positive)
-    for key in [*keys, *numeric, *positive]:
-        if key not in adata.obs:
-            close = get_close_matches(key, [str(name) for name in adata.obs.columns], n=3)
-            advice = f"did you mean {listing(close)}?" if close else "pass one of these columns"
-            raise KeyError(
-                f"expected the column {key!r} in adata.obs, found {listing(adata.obs.columns)}; "
-                f"{advice}"
-            )
-        if n_missing := int(adata.obs[key].isna().sum()):
-            raise ValueError(
-                f"expected a value for every cell in adata.obs[{key!r}], found {n_missing} of "
-                f"{adata.n_obs} cells without one (NaN); fill them (for example with 'unknown') "
-                "or drop these cells"
-            )
-    for key in [*numeric, *positive]:
-        column = adata.obs[key]
-        if not pd.api.types.is_numeric_dtype(column):
-            raise TypeError(
-                f"expected numbers in adata.obs[{key!r}], found dtype {column.dtype}; convert the "
-                "column, or pass it as a categorical covariate"
-            )
-        values = column.to_numpy(dtype=float)
-        wrong = ~np.isfinite(values)
-        if key in positive:
-            wrong |= values <= 0
-        if wrong.any():
-            cell = int(wrong.argmax())
-            wanted = "numbers above zero" if key in positive else "finite numbers"
-            raise ValueError(
-                f"expected {wanted} in adata.obs[{key!r}], found {values[cell]:g} "
-                f"(cell {str(adata.obs_names[cell])!r}); correct the value or drop the cell"
-            )
-
-
-def check_n_components(n_components: int, n_obs: int) -> None:
-    """Check that a mixture has at least one component and at most one per cell.
-
-    Parameters
-    ----------
-    n_components
-        Number of mixture components, K.
-    n_obs
-        Number of cells.
-
-    Raises
-    ------
-    ValueError
-        If K < 1 or K > ``n_obs``.
-    """
-    if not 1 <= n_components <= n_obs:
-        raise ValueError(
-            f"expected n_components between 1 and the number of cells ({n_obs}), found "
-            f"{n_components}; pass a number in this range"
-        )
 
 
 def get_matrix(adata: AnnData, layer: str | None = None) -> Any:
@@ -181,23 +96,11 @@ def check_matrix(
         If there are no cells or no genes, names of genes repeat, or an entry is not what is
         expected; the message names the first offending cell and gene.
     """
-    place = "X" if what == "X" else f"layer {what!r}"
+    place = _place(what)
     obs_names, var_names = pd.Index(obs_names), pd.Index(var_names)
-    if 0 in X.shape:
-        raise ValueError(
-            f"expected at least one cell and one gene in {place}, found {X.shape[0]} cells × "
-            f"{X.shape[1]} genes; check the filters applied before"
-        )
-    if not var_names.is_unique:
-        repeated = var_names[var_names.duplicated()].unique()
-        raise ValueError(
-            f"expected unique gene names, found {listing(repeated)} more than once; call "
-            "adata.var_names_make_unique() first"
-        )
-    if np.dtype(X.dtype).kind not in "biuf":
-        raise TypeError(
-            f"expected numbers in {place}, found dtype {X.dtype}; convert the matrix to float32"
-        )
+    check_shape(X.shape, place)
+    check_unique(var_names)
+    check_numbers(X, what)
     per_cell, per_gene = np.zeros(X.shape[0]), np.zeros(X.shape[1])
     for first_cell, first_gene, chunk in _chunks(X):
         bad = _first_bad(chunk, counts)
@@ -214,6 +117,43 @@ def check_matrix(
         _check_not_empty(per_cell, obs_names, "cell", place)
         if empty_genes:
             _check_not_empty(per_gene, var_names, "gene", place)
+
+
+def check_numbers(X: Any, what: str = "X") -> None:
+    """Check that a matrix holds real numbers that can be computed with, without looking at them.
+
+    Parameters
+    ----------
+    X
+        As for :func:`check_matrix`.
+    what
+        Where the matrix comes from: ``"X"`` or the name of the layer.
+
+    Raises
+    ------
+    TypeError
+        If it does not.
+    """
+    dtype = np.dtype(X.dtype)
+    if dtype.kind not in "biuf":
+        raise TypeError(
+            f"expected numbers in {_place(what)}, found dtype {dtype}; convert the matrix to "
+            "float32"
+        )
+    if np.ma.isMaskedArray(X):
+        raise TypeError(
+            f"expected an array or a sparse matrix in {_place(what)}, found a masked array; fill "
+            "it: X.filled(0)"
+        )
+    if sparse.issparse(X) and (dtype.name == "float16" or not dtype.isnative):
+        raise TypeError(
+            f"expected a sparse matrix of native numbers in {_place(what)}, found dtype {dtype}, "
+            "with which SciPy cannot compute; convert the matrix to float32"
+        )
+
+
+def _place(what: str) -> str:
+    return "X" if what == "X" else f"layer {what!r}"
 
 
 def _chunks(X: Any) -> Iterator[tuple[int, int, Any]]:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from .cells import check_unique
+
 __all__ = ["match_genes"]
 
 logger = logging.getLogger(__name__)
@@ -36,12 +38,7 @@ def match_genes(adata: AnnData, genes: np.ndarray) -> AnnData:
     names = adata.var_names
     if len(names) == len(genes) and np.array_equal(np.asarray(names), genes):
         return adata
-    if not names.is_unique:
-        twice = names[names.duplicated()].unique()
-        raise ValueError(
-            f"expected unique gene names, found {len(twice)} that occur more than once (first: "
-            f"{twice[0]!r}); call adata.var_names_make_unique()"
-        )
+    check_unique(names)
     missing = pd.Index(genes).difference(names, sort=False)
     if len(missing):
         shown = ", ".join(map(repr, missing[:5])) + (", …" if len(missing) > 5 else "")

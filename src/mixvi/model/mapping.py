@@ -14,6 +14,7 @@ from anndata import AnnData
 from mixvi._compat import parse_device_args
 from mixvi.module import extend_covariates
 
+from .cells import check_cells
 from .growth import find_new_components, new_names
 from .merging import MergingMixin
 from .novelty import FALSE_ALARM_RATE, NoveltyMixin
@@ -147,10 +148,7 @@ class MappingMixin(MergingMixin, NoveltyMixin):
             )
         reference = load_reference(reference_model, [cls])
         cells = with_genes(adata, reference._gene_names())
-        if cells.is_view:
-            raise ValueError(
-                "expected an AnnData of its own, found a view of another; pass adata.copy()"
-            )
+        check_cells(cells)
         registry = registry_for(reference)
         setup = registry["setup_args"]
         check_query(cells, setup, reference._known_labels())

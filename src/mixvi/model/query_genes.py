@@ -12,7 +12,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from .checks import listing
+from .cells import check_unique
+from .columns import listing
 
 __all__ = ["GeneOverlap", "with_genes"]
 
@@ -46,11 +47,7 @@ class GeneOverlap:
     def of(cls, adata: AnnData, genes: pd.Index) -> GeneOverlap:
         """Compare; the query's names must be unique and some of them the reference's."""
         names = adata.var_names
-        if not names.is_unique:
-            raise ValueError(
-                f"expected unique gene names, found {listing(names[names.duplicated()].unique())} "
-                "more than once; call adata.var_names_make_unique() first"
-            )
+        check_unique(names)
         missing = genes.difference(names, sort=False)
         if len(missing) == len(genes):
             raise ValueError(

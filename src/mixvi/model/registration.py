@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
-from scvi.data import AnnDataManager, fields
+from scvi.data import fields
 from scvi.model.base import BaseMinifiedModeModelClass
 
 from mixvi._compat import get_minify_type
+from mixvi._numbers import check_at_least
 from mixvi.module import CONDITION_KEY, Covariates
 
-from .checks import check_columns
+from .cells import check_anndata, check_cells, check_indices
+from .checks import check_columns, check_matrix, get_matrix
+from .columns import as_list, check_categories
 from .genes import match_genes
+from .manager import CellManager, attach
 from .options import choice
 
 __all__ = ["ConditionEffect", "RegistrationMixin"]
 
 ConditionEffect = Literal["decoder", "latent"]
+
+COUNT_LIKELIHOODS = ("nb", "zinb", "poisson")
+HEAD = 200  # cells looked at again of those that were checked before
 
 
 class RegistrationMixin(BaseMinifiedModeModelClass):
@@ -69,21 +77,25 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
         ------
         KeyError
             If a column or layer is missing.
+        TypeError
+            If a column mixes kinds of values.
         ValueError
-            If a categorical column has missing values.
+            If ``adata`` is a view or empty, or a categorical column has missing values.
         """
         setup_method_args = cls._get_setup_method_args(**locals())
+        check_cells(adata)
+        get_matrix(adata, layer)
         if "source_registry" not in kwargs:
             categorical = [
                 batch_key,
                 condition_key,
                 labels_key,
-                *(categorical_covariate_keys or []),
+                *as_list(categorical_covariate_keys, "categorical_covariate_keys"),
             ]
             check_columns(
                 adata,
                 [key for key in categorical if key is not None],
-                numeric=continuous_covariate_keys or [],
+                numeric=as_list(continuous_covariate_keys, "continuous_covariate_keys"),
                 positive=[size_factor_key] if size_factor_key is not None else [],
             )
         labels_field = (
@@ -107,7 +119,7 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
         minify_type = get_minify_type(adata)
         if minify_type is not None:
             anndata_fields += cls._get_fields_for_adata_minification(minify_type)
-        manager = AnnDataManager(fields=anndata_fields, setup_method_args=setup_method_args)
+        manager = CellManager(fields=anndata_fields, setup_method_args=setup_method_args)
         manager.register_fields(adata, **kwargs)
         cls.register_manager(manager)
 
@@ -119,20 +131,95 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
                     "expected cells, found none: the model was loaded without its AnnData; "
                     "pass adata="
                 )
+            self._check_matrix(self.adata, cells=slice(HEAD))
             return super()._validate_anndata(None, copy_if_view)
+        check_anndata(adata)
         matched = match_genes(adata, self._gene_names())
-        if matched is not adata:
-            # a temporary of ours: the manager of the one before is not needed any more
-            self._forget_manager(getattr(self, "_matched_uuid", None))
-            matched = super()._validate_anndata(matched, copy_if_view)
-            self._matched_uuid = matched.uns["_scvi_uuid"]
-            return matched
-        return super()._validate_anndata(adata, copy_if_view)
+        self._check_known(matched)
+        return super()._validate_anndata(matched, copy_if_view)
 
-    def _forget_manager(self, uuid: str | None) -> None:
-        current = self.adata_manager.adata_uuid if self.adata_manager is not None else None
-        if uuid is not None and uuid != current:
-            self._per_instance_manager_store.get(self.id, {}).pop(uuid, None)
+    @classmethod
+    def _get_most_recent_anndata_manager(cls, adata: AnnData, required: bool = False) -> Any:
+        check_anndata(adata)
+        try:
+            return super()._get_most_recent_anndata_manager(adata, required)
+        except ValueError as error:
+            raise ValueError(
+                f"expected an AnnData that {cls.__name__}.setup_anndata has seen, found another (a "
+                f"copy, or one set up for another model); call {cls.__name__}.setup_anndata on it"
+            ) from error
+
+    def _make_data_loader(
+        self, adata: AnnData, indices: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> Any:
+        if indices is not None:
+            indices = check_indices(indices, adata.n_obs)
+        if batch_size is not None:
+            check_at_least(1, batch_size=batch_size)
+        return super()._make_data_loader(adata, indices, batch_size, **kwargs)
+
+    def _check_known(self, adata: AnnData) -> None:
+        """Refuse cells that the model would say something wrong about.
+
+        Those that it has seen before may have been normalized in place since: of them a few are
+        looked at, of others all.
+        """
+        managers = self._per_instance_manager_store.get(self.id, {})
+        manager = managers.get(adata.uns.get("_scvi_uuid"))
+        if manager is not None and manager.adata is adata:
+            self._check_matrix(adata, cells=slice(HEAD))
+            return
+        setup = self.registry_["setup_args"]
+        keys = {
+            REGISTRY_KEYS.BATCH_KEY: setup.get("batch_key"),
+            CONDITION_KEY: setup.get("condition_key"),
+        }
+        size_factor = setup.get("size_factor_key")
+        check_columns(
+            adata,
+            [*filter(None, keys.values()), *(setup.get("categorical_covariate_keys") or [])],
+            numeric=setup.get("continuous_covariate_keys") or [],
+            positive=[size_factor] if size_factor is not None else [],
+        )
+        for name, key in keys.items():
+            if key is not None:
+                check_categories(adata, key, self._categories(name))
+        self._check_matrix(adata)
+
+    def _check_matrix(
+        self,
+        adata: AnnData,
+        gene_likelihood: str | None = None,
+        cells: slice = slice(None),
+    ) -> None:
+        """Check the values that the model reads."""
+        if get_minify_type(adata) is not None:
+            return
+        layer = self.registry_["setup_args"].get("layer")
+        matrix = get_matrix(adata, layer)
+        check_matrix(
+            matrix if cells == slice(None) else matrix[cells],
+            counts=(gene_likelihood or self.module.gene_likelihood) in COUNT_LIKELIHOODS,
+            obs_names=adata.obs_names[cells],
+            var_names=adata.var_names,
+            what="X" if layer is None else layer,
+        )
+
+    @classmethod
+    def register_manager(cls, adata_manager: Any) -> None:
+        """Keep a manager for as long as its AnnData; scvi-tools would keep both forever."""
+        if not isinstance(cls._setup_adata_manager_store, WeakValueDictionary):
+            cls._setup_adata_manager_store = WeakValueDictionary()
+        attach(adata_manager, cls.__name__)
+        super().register_manager(adata_manager)
+
+    def _register_manager_for_instance(self, adata_manager: Any) -> None:
+        store = self._per_instance_manager_store
+        if self.id not in store:
+            store[self.id] = WeakValueDictionary()
+            finalize(self, store.pop, self.id, None)
+        attach(adata_manager, f"model of {type(self).__name__}")
+        super()._register_manager_for_instance(adata_manager)
 
     def _gene_names(self) -> np.ndarray:
         state = self.registry_["field_registries"][REGISTRY_KEYS.X_KEY]["state_registry"]
@@ -163,4 +250,4 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
             return []
         unlabeled = setup_args.get("unlabeled_category")
         names = self._categories(REGISTRY_KEYS.LABELS_KEY)
-        return [str(name) for name in names if str(name) != str(unlabeled)]
+        return [str(name) for name in names if unlabeled is None or str(name) != str(unlabeled)]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, get_args
 from anndata import AnnData
 from torch import nn
 
+from mixvi._numbers import check_number
 from mixvi.distributions import Components
 from mixvi.distributions.components import Covariance
 from mixvi.distributions.hidden import Norm
@@ -15,7 +16,7 @@ from mixvi.priors import repulsion as repulsion_by_name
 
 from .base import GeneLikelihood, MixtureModel
 from .labels import ClassWeights
-from .options import choice
+from .options import check_network, choice
 from .registration import ConditionEffect
 
 __all__ = ["RMVE"]
@@ -154,14 +155,21 @@ class RMVE(MixtureModel):
     ):
         super().__init__(adata, registry)
         n_components = self._check_sizes(n_components, gene_likelihood, components_per_label)
+        check_network(
+            n_latent=n_latent,
+            n_hidden=n_hidden,
+            n_layers=n_layers,
+            dropout_rate=dropout_rate,
+            input_dropout=input_dropout,
+            label_weight=label_weight,
+        )
         choice("encoder", encoder, ("shared", "y_conditional"))
         choice("covariance", covariance, get_args(Covariance))
         choice("assignment", assignment, ("bayes", "network"))
         choice("repulsion", repulsion, (*get_args(RepulsionForm), None))
         choice("conditioning", conditioning, ("decoder", "partial"))
         choice("norm", norm, get_args(Norm))
-        if repulsion_strength < 0:
-            raise ValueError(f"expected repulsion_strength ≥ 0, found {repulsion_strength}")
+        check_number("repulsion_strength", repulsion_strength)
         prior: LatentPrior
         if n_components == 1 and covariance == "unit":
             prior = StandardPrior(n_latent)

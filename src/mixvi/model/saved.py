@@ -8,9 +8,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["load_reference"]
+from .manifest import check_manifest
+from .saving import FILE, check_there
 
-FILE = "model.pt"
+__all__ = ["load_reference"]
 
 
 def load_reference(reference: Any, classes: Sequence[type]) -> Any:
@@ -48,12 +49,8 @@ def load_reference(reference: Any, classes: Sequence[type]) -> Any:
 
 
 def _load(directory: Path, classes: Sequence[type], names: str) -> Any:
-    if not (directory / FILE).is_file():
-        found = "no directory" if not directory.is_dir() else f"no {FILE} in it"
-        raise FileNotFoundError(
-            f"expected a directory written by {names}.save, found {found} ({str(directory)!r}); "
-            "check the path, or save the reference again"
-        )
+    check_there(directory, directory / FILE, names)
+    check_manifest(directory, None, with_cells=False)
     known: dict[str, Any] = {cls.__name__: cls for cls in classes}
     try:
         name = str(classes[0].load_registry(str(directory)).get("model_name"))  # type: ignore[attr-defined]
@@ -72,7 +69,9 @@ def _load(directory: Path, classes: Sequence[type], names: str) -> Any:
         raise _damaged(directory, names, error) from error
 
 
-def _damaged(directory: Path, names: str, error: Exception) -> ValueError:
+def _damaged(directory: Path, names: str, error: Exception) -> Exception:
+    if str(error).startswith("expected "):  # says it better
+        return error
     first = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
     return ValueError(
         f"expected a directory written by {names}.save, found a damaged or foreign {FILE} in "

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 from scvi.model.base import UnsupervisedTrainingMixin
 
+from mixvi._numbers import check_at_least
 from mixvi.train import (
     DataSplitter,
     GuardComponents,
     KeepBest,
+    LongRun,
     MixturePlan,
     Schedule,
     StartComponents,
+    StopAtNaN,
     default_epochs,
 )
 
@@ -25,7 +29,7 @@ from .style import StyleMixin
 
 __all__ = ["TrainingMixin"]
 
-FEW = 10  # cells of a query of which none are held out to stop by
+FEW = 10  # cells of which none are held out to stop by
 
 
 class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingMixin):
@@ -49,6 +53,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         pretrain_fraction: float = 0.6,
         overcluster_fraction: float = 0.24,
         warmup_fraction: float = 0.3,
+        checkpoint_dir: str | PathLike[str] | None = None,
+        checkpoint_minutes: float = 10.0,
+        resume: bool = False,
         plan_kwargs: dict[str, Any] | None = None,
         callbacks: Sequence[Any] = (),
         datamodule: Any = None,
@@ -87,6 +94,13 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             ``n_components="auto"``, whose many components are their own.
         warmup_fraction
             Share of the run over which the weight of the divergences grows from 0 to 1.
+        checkpoint_dir, checkpoint_minutes
+            Directory of a checkpoint, and the time between two
+            (:class:`mixvi.train.LongRun`). It is also written when the run is interrupted, by an
+            exception, SIGTERM or SIGINT.
+        resume
+            Go on from the checkpoint, if there is one: on the CPU to the very weights that the run
+            would have had without the interruption. Everything else must be passed as before.
         plan_kwargs
             For :class:`mixvi.train.MixturePlan`, for example ``{"lr": 1e-3}``.
         callbacks
@@ -99,11 +113,14 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         Raises
         ------
         ValueError
-            If a fraction is out of range, ``adata`` is minified, or there are more components than
-            cells.
+            If a fraction is out of range, ``adata`` is minified, there are more components than
+            cells, or the checkpoint is another run's.
         FloatingPointError
             If the loss is not finite.
         """
+        check_at_least(1, batch_size=batch_size)
+        if max_epochs is not None:
+            check_at_least(1, max_epochs=max_epochs)
         if self.minified_data_type is not None:
             raise ValueError(
                 "expected an AnnData with counts, found a minified one; train before minifying"
@@ -115,6 +132,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
                 return
         elif self.adata is not None:
             check_n_components(self.module.prior.n_components, self.adata.n_obs)
+        if self.adata is not None:
+            self._check_matrix(self.adata)  # it may have been normalized in place since
         n_obs = self.adata.n_obs if datamodule is None else getattr(datamodule, "n_obs", None)
         if max_epochs is None:
             if n_obs is None:
@@ -129,10 +148,12 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         schedule = Schedule.from_fractions(
             max_epochs, pretrain_fraction, overcluster_fraction, warmup_fraction
         )
-        if is_query and self.adata.n_obs < FEW:
-            train_size, early_stopping = 1.0, False
+        if datamodule is None and self.adata.n_obs < FEW:
+            train_size = 1.0
+        if train_size == 1.0:  # nothing to stop by
+            early_stopping = False
         joint_from = schedule.joint_from
-        callbacks = list(callbacks)
+        callbacks = [*callbacks, StopAtNaN()]
         if not self.is_trained:
             callbacks.append(StartComponents(joint_from, schedule.pretrain_epochs))
         if early_stopping:
@@ -150,11 +171,26 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         if datamodule is None:
             splitting = kwargs.get("datasplitter_kwargs") or {}
             kwargs["datasplitter_kwargs"] = {"n_labels": self.module.n_labels, **splitting}
+        long_run = LongRun(
+            checkpoint_dir,
+            checkpoint_minutes,
+            resume=resume,
+            run={
+                "model": repr((type(self).__name__, self.init_params_["non_kwargs"])),
+                "cells": n_obs,
+                "max_epochs": max_epochs,
+                "batch_size": batch_size,
+            },
+        )
+        if long_run.callbacks:
+            callbacks = [long_run.callbacks[0], *callbacks, long_run.callbacks[1]]
+        if long_run.ckpt_path is not None:
+            kwargs["ckpt_path"] = long_run.ckpt_path
         self.module.train()  # a trained model was left in evaluation mode
         # scvi-tools begins a history for models that are not trained yet only
         self.is_trained_ = self.is_trained_ and self.history_ is not None
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), long_run.prepare(self.module):
                 if is_query:  # everything but the new columns rests, and one cell is enough
                     warnings.filterwarnings("ignore", "Found .* in eval mode")
                     warnings.filterwarnings("ignore", "Last batch will have a small size")

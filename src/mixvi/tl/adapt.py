@@ -77,7 +77,8 @@ false_alarm_rate, model_kwargs, train_kwargs
     X = sparse.vstack(matrices, format="csr")
     counted = np.asarray((X != 0).sum(0)).ravel() > 0
     labels = reference.obs[labels_key].astype(str).to_numpy(dtype=object)
-    labels[labels == str(unlabeled_category)] = UNLABELED
+    if unlabeled_category is not None:
+        labels[labels == str(unlabeled_category)] = UNLABELED
     labeled = np.flatnonzero(labels != UNLABELED)
     if not len(labeled):
         raise ValueError(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, ExitStack
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from anndata import AnnData
 
+from mixvi._files import replacing_directory
 from mixvi._keys import Keys
 from mixvi.model.base import MixtureModel
-from mixvi.model.checks import check_matrix, get_matrix
+from mixvi.model.cells import check_anndata
+from mixvi.model.checks import check_matrix, check_numbers, get_matrix
 from mixvi.model.record import call
 
 from .genes import chosen_genes
@@ -44,29 +48,35 @@ def fit(
     adata, n_components, mask_var, key_added, model_kwargs, train_kwargs, save, rng, copy
         As in :func:`mixvi.tl.cgmdvae`.
     """
+    check_anndata(adata)
+    keys = Keys(key_added)
     genes = chosen_genes(adata, mask_var)
+    layer = setup["layer"]
+    check_numbers(get_matrix(adata, layer), layer or "X")
     trained_on = adata[:, genes].copy() if not adata.isbacked else adata[:, genes].to_memory()
-    with seeded(rng):
+    with ExitStack() as stack:
+        if save is not None:  # before training, not after
+            directory = stack.enter_context(_new_directory(Path(save)))
+        stack.enter_context(seeded(rng))
         model_cls.setup_anndata(trained_on, **setup)
         model: Any = model_cls(trained_on, n_components=n_components, **(model_kwargs or {}))
         _check_genes(model)
         model.train(**(train_kwargs or {}))
         model.annotate(key_added=key_added)
-    keys = Keys(key_added)
-    trained_on.uns[keys.params]["call"] = call(
-        f"mixvi.tl.{model_cls._name}",
-        "adata",
-        n_components=n_components,
-        **setup,
-        mask_var=mask_var,
-        key_added=key_added,
-        model_kwargs=model_kwargs,
-        train_kwargs=train_kwargs,
-        rng=rng,
-    )
-    if save is not None:
-        model.save(str(save))
-    target = adata.copy() if copy else adata
+        trained_on.uns[keys.params]["call"] = call(
+            f"mixvi.tl.{model_cls._name}",
+            "adata",
+            n_components=n_components,
+            **setup,
+            mask_var=mask_var,
+            key_added=key_added,
+            model_kwargs=model_kwargs,
+            train_kwargs=train_kwargs,
+            rng=rng,
+        )
+        if save is not None:
+            model.save(str(directory))
+    target = _copy(adata) if copy else adata
     for slot in ("obs", "obsm", "uns"):
         written, there = getattr(trained_on, slot), getattr(target, slot)
         for name in keys.of(slot):
@@ -75,6 +85,19 @@ def fit(
             elif name in there:  # of an earlier run
                 del there[name]
     return target if copy else None
+
+
+def _copy(adata: AnnData) -> AnnData:
+    return adata.to_memory() if adata.isbacked else adata.copy()
+
+
+def _new_directory(path: Path) -> AbstractContextManager[Path]:
+    if path.exists():
+        raise ValueError(
+            f"expected a new directory to save to, found {str(path)!r}; choose another or remove it"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return replacing_directory(path)
 
 
 def _check_genes(model: MixtureModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 __all__ = ["chosen_genes"]
@@ -29,7 +30,13 @@ def chosen_genes(adata: AnnData, mask_var: str | bool | None) -> np.ndarray:
             f"{', '.join(map(repr, adata.var.columns)) or 'none'}; pass mask_var=False to use "
             "all genes"
         )
-    genes = adata.var[mask_var].to_numpy(dtype=bool)
+    mask = adata.var[mask_var]
+    if not pd.api.types.is_bool_dtype(mask) or mask.isna().any():
+        raise TypeError(
+            f"expected True and False in adata.var[{mask_var!r}], found {mask.dtype} "
+            f"({', '.join(map(repr, mask.unique()[:3].tolist()))}, …); convert the column"
+        )
+    genes = mask.to_numpy(dtype=bool)
     if not genes.any():
         raise ValueError(f"expected genes with adata.var[{mask_var!r}], found none; check the mask")
     return genes

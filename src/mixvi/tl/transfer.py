@@ -10,6 +10,7 @@ import anndata as ad
 import numpy as np
 from anndata import AnnData
 
+from mixvi._keys import Keys
 from mixvi.model import CGMDVAE, RMVE
 from mixvi.model.base import MixtureModel
 from mixvi.model.novelty import FALSE_ALARM_RATE
@@ -128,7 +129,7 @@ def transfer(
     with_cells = isinstance(reference, AnnData)
     _check_arguments({"n_new_components": n_new_components or None} if with_cells else of_cells)
     known: Any = reference if with_cells else load_reference(reference, [CGMDVAE, RMVE])
-    key = key_added or default_key(known, labels_key)
+    key = Keys(key_added or default_key(known, labels_key)).name
     with seeded(rng):
         if with_cells:
             if labels_key is None:

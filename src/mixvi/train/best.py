@@ -49,6 +49,20 @@ class KeepBest(Callback):
             weights = pl_module.module.state_dict()
             self._weights = {name: tensor.detach().clone() for name, tensor in weights.items()}
 
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        """Put them back where later ones are no numbers."""
+        if isinstance(exception, FloatingPointError):
+            self.on_train_end(trainer, pl_module)
+
+    def for_checkpoint(self) -> dict[str, Any]:
+        """State; not Lightning's, which allows one callback of a kind only."""
+        return {"best": (self.best_value, self.best_epoch), "weights": self._weights}
+
+    def from_checkpoint(self, state_dict: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.best_value, self.best_epoch = state_dict["best"]
+        self._weights = state_dict["weights"]
+
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Put them back."""
         if self._weights:

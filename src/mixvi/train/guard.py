@@ -68,6 +68,14 @@ class GuardComponents(Callback):
                 trainer, module, "they are now those of a normal mixture in the latent space"
             )
 
+    def for_checkpoint(self) -> dict[str, Any]:
+        """State; not Lightning's, which allows one callback of a kind only."""
+        return {"n_restarts": self.n_restarts, "n_started": self._n_started}
+
+    def from_checkpoint(self, state_dict: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.n_restarts, self._n_started = state_dict["n_restarts"], state_dict["n_started"]
+
     def _lost(self, module: Any) -> bool:
         return n_used(module.prior) < LOST * (self._n_started or 0)
 

@@ -1,9 +1,10 @@
-"""What the simulators share: checks of numbers and names of groups."""
+"""Checks of numbers that a user gives."""
 
 from numbers import Integral, Real
 
 import numpy as np
-import pandas as pd
+
+__all__ = ["check_at_least", "check_number"]
 
 
 def check_at_least(minimum: int, **values: int) -> None:
@@ -27,9 +28,3 @@ def check_number(
             f"expected a number {low:g} {sign} `{name}` < {high:g}, found {value!r}; "
             "pass a value in that range."
         )
-
-
-def named(codes: np.ndarray, prefix: str, n: int) -> pd.api.extensions.ExtensionArray:
-    """Codes 0 to n − 1 as a categorical ``{prefix}_{code}``, in the order of the codes."""
-    names = [f"{prefix}_{i}" for i in range(n)]
-    return pd.Series(np.array(names)[codes], dtype=pd.CategoricalDtype(names)).array
