@@ -77,7 +77,7 @@ class PosteriorMixin(RegistrationMixin):
         return self._make_data_loader(
             adata=adata,
             indices=indices,
-            batch_size=batch_size or BATCH_SIZE,
+            batch_size=BATCH_SIZE if batch_size is None else batch_size,
             load_sparse_tensor=True,
         )
 
