@@ -122,6 +122,7 @@ class MixtureModel(
         gene_likelihood: GeneLikelihood,
         conditioning: Conditioning,
         label_weight: float,
+        independence_weight: float,
         y_conditional: bool = False,
     ) -> MixtureVAE:
         """Put encoder, decoder and likelihood below a prior."""
@@ -145,7 +146,8 @@ class MixtureModel(
             "use_size_factor": use_size_factor,
             "input_dropout": _masked(n_genes) if input_dropout is None else input_dropout,
             "n_labels": len(self._known_labels()),
-            "label_weight": label_weight,
+            "label_weight": float(label_weight),
+            "independence_weight": float(independence_weight),
         }
         n_in, n_components = encoder.n_out, prior.n_components
         module: MixtureVAE

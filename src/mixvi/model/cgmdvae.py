@@ -104,6 +104,10 @@ class CGMDVAE(MixtureModel):
     label_weight
         Weight of the labels' cross-entropy beside the ELBO, if labels are registered. Near 1 known
         labels may not be followed; beyond 20 types that lie close together are squeezed.
+    independence_weight
+        Weight of a penalty on what z tells of the batch within components
+        (:class:`mixvi.module.Independence`). 0: the decoder alone takes the batch out of z, which
+        leaves some in. Around 20 batches mix better; much larger values mix what is different, too.
     class_weights
         What a label counts in that term. ``None``: every labeled cell alike. ``"balanced"``: every
         label alike, so that a cell of a rare one counts more (the mean over labeled cells is 1).
@@ -170,6 +174,7 @@ class CGMDVAE(MixtureModel):
         assignment: Literal["bayes", "network"] = "bayes",
         condition_effect: ConditionEffect = "decoder",
         label_weight: float = 5.0,
+        independence_weight: float = 0.0,
         class_weights: ClassWeights = None,
         components_per_label: int = 1,
         datamodule: Any = None,
@@ -184,6 +189,7 @@ class CGMDVAE(MixtureModel):
             dropout_rate=dropout_rate,
             input_dropout=input_dropout,
             label_weight=label_weight,
+            independence_weight=independence_weight,
         )
         choice("conditioning", conditioning, get_args(Conditioning))
         choice("style_prior", style_prior, ("standard", "learned"))
@@ -234,6 +240,7 @@ class CGMDVAE(MixtureModel):
             gene_likelihood=gene_likelihood,
             conditioning=conditioning,
             label_weight=label_weight,
+            independence_weight=independence_weight,
         )
         self._set_class_weights(class_weights)
         self._module_kwargs: dict[str, Any] = {}

@@ -32,6 +32,7 @@ def check_network(
     dropout_rate: float,
     input_dropout: float | None,
     label_weight: float,
+    independence_weight: float,
 ) -> None:
     """Check the numbers that encoder, decoder and objective are made with.
 
@@ -46,3 +47,4 @@ def check_network(
     if input_dropout is not None:
         check_number("input_dropout", input_dropout, high=1.0)
     check_number("label_weight", label_weight)
+    check_number("independence_weight", independence_weight)

@@ -92,6 +92,10 @@ class RMVE(MixtureModel):
     label_weight
         α, the weight of −log q(y | x) at the label beside the ELBO, if labels are registered. Near
         1 known labels may not be followed; beyond 20 types that lie close together are squeezed.
+    independence_weight
+        Weight of a penalty on what z tells of the batch within components
+        (:class:`mixvi.module.Independence`). 0: the decoder alone takes the batch out of z, which
+        leaves some in. Around 20 batches mix better; much larger values mix what is different, too.
     class_weights
         What a label counts in that term. ``None``: every labeled cell alike. ``"balanced"``: every
         label alike, so that a cell of a rare one counts more (the mean over labeled cells is 1).
@@ -149,6 +153,7 @@ class RMVE(MixtureModel):
         conditioning: Literal["decoder", "partial"] = "decoder",
         condition_effect: ConditionEffect = "decoder",
         label_weight: float = 5.0,
+        independence_weight: float = 0.0,
         class_weights: ClassWeights = None,
         components_per_label: int = 1,
         datamodule: Any = None,
@@ -162,6 +167,7 @@ class RMVE(MixtureModel):
             dropout_rate=dropout_rate,
             input_dropout=input_dropout,
             label_weight=label_weight,
+            independence_weight=independence_weight,
         )
         choice("encoder", encoder, ("shared", "y_conditional"))
         choice("covariance", covariance, get_args(Covariance))
@@ -198,6 +204,7 @@ class RMVE(MixtureModel):
             gene_likelihood=gene_likelihood,
             conditioning=conditioning,
             label_weight=label_weight,
+            independence_weight=independence_weight,
             y_conditional=encoder == "y_conditional" and isinstance(prior, GaussianMixture),
         )
         self._set_class_weights(class_weights)

@@ -11,6 +11,7 @@ from scvi.module.base import LossOutput, auto_move_data
 from scvi.utils import unsupported_if_adata_minified
 from torch import Tensor, nn
 from torch.distributions import Normal
+from torch.nn import functional
 
 from mixvi._compat import MODULE_KEYS
 from mixvi.distributions import HiddenLayers, Likelihood
@@ -19,6 +20,7 @@ from mixvi.priors import LatentPrior, StandardPrior
 
 from .covariates import Covariates
 from .evaluation import EvaluationMixin
+from .independence import Independence
 from .supervision import SupervisionMixin
 
 __all__ = ["MixtureVAE"]
@@ -57,6 +59,8 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin):
         Number of known labels; the first components are tied to them. 0: unsupervised.
     label_weight
         α, the weight of −log q(y | z) at the label of a labeled cell, times ``class_weights``.
+    independence_weight
+        Weight of :class:`~mixvi.module.Independence` of z and the batch; 0: not computed.
     """
 
     pretraining_prior: LatentPrior
@@ -76,6 +80,7 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin):
         input_dropout: float = 0.0,
         n_labels: int = 0,
         label_weight: float = 1.0,
+        independence_weight: float = 0.0,
     ):
         super().__init__()
         self.encoder, self.z_posterior = encoder, z_posterior
@@ -88,6 +93,9 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin):
         self.input_dropout = nn.Dropout(input_dropout)
         self.n_labels, self.label_weight = n_labels, label_weight
         self.register_buffer("class_weights", torch.ones(n_labels))
+        self.independence_weight = independence_weight
+        asked = independence_weight > 0 and covariates.n_batch > 1
+        self.independence = Independence(prior.n_latent) if asked else None
         # names that scvi-tools' mixins read
         self.gene_likelihood, self.dispersion = gene_likelihood, "gene"
         self.n_latent, self.n_batch = prior.n_latent, covariates.n_batch
@@ -230,6 +238,9 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin):
         if labels is not None and not self.pretraining:
             metrics["classification"] = self._classification(inference_outputs, labels)
             loss = loss + self.label_weight * metrics["classification"]
+        if self.independence is not None and z.requires_grad:
+            metrics["independence"] = self._independence(self.independence, tensors, z, c)
+            loss = loss + self.independence_weight * kl_weight * metrics["independence"]
         if self.extra_payload_autotune:
             metrics |= {
                 "z": z,
@@ -243,6 +254,16 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin):
             kl_global=kl_global,
             extra_metrics=metrics,
         )
+
+    def _independence(
+        self, independence: Independence, tensors: dict[str, Tensor], z: Tensor, c: Tensor
+    ) -> Float[Tensor, ""]:
+        """How far z depends on the batch within the components that are trained now."""
+        prior = self.pretraining_prior if self.pretraining else self.prior
+        with torch.no_grad():
+            q = prior.assignment(z, c).probs
+        batch = tensors[REGISTRY_KEYS.BATCH_KEY].flatten().long()
+        return independence(z, q, functional.one_hot(batch, self.covariates.n_batch).to(z))
 
     def _bound(
         self,
