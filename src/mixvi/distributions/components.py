@@ -105,7 +105,7 @@ class LowRankStyle(nn.Module):
         variance: Float[Tensor, "*cells D"],
         loc: Float[Tensor, "K D"],
         log_variance: Float[Tensor, "K D"],
-        w: Float[Tensor, "*cells n_in"],
+        w: Float[Tensor, "... n_in"],
     ) -> Float[Tensor, "*cells K"]:
         """Σ_d [E(z_d − μ_kd − Δμ_kd)² / σ²_kd + log σ²_kd] at the style's σ²."""
         factors, log_factor = self._factors(w)
