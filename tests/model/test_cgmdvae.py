@@ -105,7 +105,7 @@ def test_more_components_than_cells_cannot_be_trained():
         ({"covariance": "round"}, "expected covariance to be one of"),
         ({"gene_likelihood": "gamma"}, "expected gene_likelihood to be one of"),
         ({"norm": "group"}, "expected norm to be one of"),
-        ({"alpha": 0}, "expected alpha > 0"),
+        ({"alpha": 0}, "0 < `alpha`"),
         ({"n_components": 0}, "n_components of at least 1"),
     ],
 )

@@ -24,7 +24,7 @@ class Spoil(Callback):
                 with torch.no_grad():
                     pl_module.module.z_posterior.loc.weight[0, 0] = float("nan")
             else:
-                batch[REGISTRY_KEYS.X_KEY][0, 0] = float("inf")
+                batch[REGISTRY_KEYS.X_KEY].values()[0] = float("inf")
 
 
 def make():

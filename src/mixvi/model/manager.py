@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
 from torch.utils.data import Dataset, Subset
@@ -47,7 +47,7 @@ class CellManager(AnnDataManager):
         memory that holds every entry once. A log of an entry's parts is not the log of their sum.
         """
         X = self.get_from_registry(REGISTRY_KEYS.X_KEY)
-        compressed = issparse(X) and X.format == "csr" and X.has_canonical_format
+        compressed = isinstance(X, csr_matrix) and X.has_canonical_format
         dataset: Any = super().create_torch_dataset(
             None, data_and_attributes, load_sparse_tensor=load_sparse_tensor and compressed
         )

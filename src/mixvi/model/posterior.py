@@ -74,12 +74,12 @@ class PosteriorMixin(RegistrationMixin):
         if dataloader is not None:
             return dataloader
         adata = self._validate_anndata(adata)
-        return self._make_data_loader(
-            adata=adata,
-            indices=indices,
-            batch_size=BATCH_SIZE if batch_size is None else batch_size,
-            load_sparse_tensor=True,
-        )
+        return self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size)
+
+    def _make_data_loader(self, adata: AnnData, *args: Any, **kwargs: Any) -> Any:
+        """scvi-tools' loader; compressed counts stay compressed."""
+        kwargs.setdefault("load_sparse_tensor", True)
+        return super()._make_data_loader(adata, *args, **kwargs)
 
     @torch.inference_mode()
     def _posterior(
@@ -92,6 +92,7 @@ class PosteriorMixin(RegistrationMixin):
         """Latent mean, responsibilities, log q(y | z), novelty, style, covariates, in one pass."""
         module, prior = self.module, self.module.prior
         parts: dict[str, list[Tensor]] = {}
+        batch_size = BATCH_SIZE if batch_size is None else batch_size
         for tensors in self._loader(adata, indices, batch_size, dataloader):
             outputs = module.inference(**module._get_inference_input(tensors))
             qz, c = outputs["qz"], outputs["c"]
