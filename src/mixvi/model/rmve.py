@@ -95,7 +95,8 @@ class RMVE(MixtureModel):
     independence_weight
         Weight of a penalty on what z tells of the batch within components
         (:class:`mixvi.module.Independence`). 0: the decoder alone takes the batch out of z, which
-        leaves some in. Around 20 batches mix better; much larger values mix what is different, too.
+        leaves some in. From 20 to 200 batches of the same types mix better and better; where types
+        differ between batches, look whether they still come apart.
     class_weights
         What a label counts in that term. ``None``: every labeled cell alike. ``"balanced"``: every
         label alike, so that a cell of a rare one counts more (the mean over labeled cells is 1).
