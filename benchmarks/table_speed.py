@@ -12,8 +12,8 @@ EXPLAINED = {
         "Training",
         "Cells per second, against `SCVI.train` in the same round: one hidden layer of 128 units, "
         "10 latent dimensions, negative binomial counts. Ours trains its mixture of ten components "
-        "from the first epoch; under N(0, I), as in the first 60 % of a run, it is faster. An "
-        "epoch's cost is the difference of a run of three and a run of one.",
+        "from the first epoch on, and not under N(0, I) as in the first 60 % of a run. An epoch's "
+        "cost is the difference of a run of three and a run of one.",
     ),
     "inference": (
         "Latent and clusters",
