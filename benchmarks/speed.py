@@ -76,10 +76,13 @@ def cost(job: Callable[[], Any]) -> Cost:
 
 
 def of_one_epoch(train: Train, epochs: tuple[int, int] = (1, 3)) -> Cost:
-    """What an epoch costs: the difference of two runs, without what each run costs once."""
+    """What an epoch costs: the difference of two runs, without what each run costs once.
+
+    At least a microsecond: on few cells the difference may be lost in the noise.
+    """
     short, long = (cost(lambda n=n: train(n)) for n in epochs)
     n = epochs[1] - epochs[0]
-    return Cost((long.wall - short.wall) / n, (long.cpu - short.cpu) / n)
+    return Cost(max((long.wall - short.wall) / n, 1e-6), max((long.cpu - short.cpu) / n, 1e-6))
 
 
 def compared(

@@ -60,6 +60,7 @@ def test_of_one_epoch_leaves_out_what_a_run_costs_once(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The number of training batches")  # of SCVI
 def test_everything_runs_and_makes_a_page(tmp_path):
     threads = torch.get_num_threads()
     speed.main(["--smoke", "-o", str(tmp_path / "speed.json")])
