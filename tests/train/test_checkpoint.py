@@ -141,6 +141,8 @@ def test_what_cannot_be_resumed(tmp_path):
 
 def child(directory, epoch=None, how=None):
     """Another process that trains, and may be told to stop itself."""
+    # where tests run in the background a shell has SIGINT ignored, and processes inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     stop = [] if how is None else [Stop(epoch, signal.Signals(how))]
     make().train(**RUN, checkpoint_dir=directory, resume=True, callbacks=stop)
 
