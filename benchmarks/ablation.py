@@ -8,7 +8,6 @@ import argparse
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from itertools import combinations, product
 from pathlib import Path
 from time import perf_counter
@@ -18,8 +17,9 @@ import anndata as ad
 import numpy as np
 
 from benchmarks import peers
+from benchmarks.command import pick
 from benchmarks.data import LABEL, data_folder, labeled, load, n_classes
-from benchmarks.store import Row, add_row, provenance, read_rows
+from benchmarks.store import Row, add_row, finished, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -118,14 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
     folder = data_folder(options.data)
-    patterns = options.settings.split(",")
-    chosen = [s for s in settings() if any(fnmatch(s, p) for p in patterns)]
-    if not chosen:
-        parser.error(f"expected --settings among {', '.join(settings())}; found {options.settings}")
+    asked = pick(parser, "--settings", settings(), options.settings)
     for seed in range(options.seeds):
         for name in options.sets.split(","):
-            done = {tuple(row[key] for key in KEYS) for row in read_rows(options.output)}
-            todo = [s for s in chosen if (name, s, seed) not in done or options.redo]
+            done = finished(options.output, KEYS)
+            todo = [s for s in asked if (name, s, seed) not in done or options.redo]
             adata = load(folder, name) if todo else None
             for setting in todo:
                 row = run(adata, name, setting, seed)

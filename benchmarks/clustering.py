@@ -8,7 +8,6 @@ import argparse
 import logging
 import math
 from collections.abc import Sequence
-from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -19,10 +18,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks import cuts, peers
+from benchmarks.command import pick
 from benchmarks.data import LABEL, data_folder, labeled, load, n_classes
 from benchmarks.peers_clustpy import clustpy
 from benchmarks.sets import SHORT
-from benchmarks.store import Row, add_row, provenance, read_rows
+from benchmarks.store import Row, add_row, finished, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -197,17 +197,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     deadline = perf_counter() + 60 * options.time_limit
     folder = data_folder(options.data)
-    patterns = options.methods.split(",")
     known = methods(options.scvi_epochs)
-    chosen = {m: how for m, how in known.items() if any(fnmatch(m, p) for p in patterns)}
-    if not chosen:
-        parser.error(f"expected --methods among {', '.join(known)}; found {options.methods}")
+    asked = {name: known[name] for name in pick(parser, "--methods", known, options.methods)}
     cuts.warm_up()
     # seeds outside, so that a run that is cut short has every set
     for seed in range(options.seeds):
         for name in options.sets.split(","):
-            done = {tuple(row[key] for key in KEYS) for row in read_rows(options.output)}
-            todo = {m: v for m, v in chosen.items() if (name, m, seed) not in done or options.redo}
+            done = finished(options.output, KEYS)
+            todo = {m: v for m, v in asked.items() if (name, m, seed) not in done or options.redo}
             if todo and perf_counter() <= deadline:
                 run_set(
                     load(folder, name),

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from benchmarks.store import Row, add_row, provenance, read_rows
+from benchmarks.store import Row, add_row, finished, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for seed in range(options.seeds):
         for style_prior in STYLE_PRIORS:
-            done = {tuple(row[key] for key in KEYS) for row in read_rows(options.output)}
+            done = finished(options.output, KEYS)
             if (style_prior, seed) in done and not options.redo:
                 continue
             # the data are drawn anew with each seed: the claim is about such data, not one draw

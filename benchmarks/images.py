@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.model_selection import train_test_split
 
 from benchmarks.data import data_folder
-from benchmarks.store import Row, add_row, provenance, read_rows
+from benchmarks.store import Row, add_row, finished, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for model in options.models.split(","):
                 for task in options.tasks.split(","):
                     key = (name, model, task, train.n_obs, setting, seed)
-                    done = {tuple(row[k] for k in KEYS) for row in read_rows(options.output)}
+                    done = finished(options.output, KEYS)
                     if key in done and not options.redo:
                         continue
                     scores = run(train, test, MODELS[model], task, seed, **given)

@@ -8,7 +8,6 @@ import argparse
 import logging
 import math
 from collections.abc import Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from time import perf_counter
 
@@ -17,9 +16,10 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
+from benchmarks.command import pick
 from benchmarks.data import LABEL, clean, data_folder, prepare
 from benchmarks.peers_integration import BATCH, METHODS
-from benchmarks.store import Row, add_row, provenance, read_rows, versions_if_there
+from benchmarks.store import Row, add_row, finished, provenance, versions_if_there
 from mixvi.metrics import within_type_mixing
 
 logger = logging.getLogger(__name__)
@@ -118,15 +118,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.getLogger("mixvi").setLevel(logging.WARNING)
     deadline = perf_counter() + 60 * options.time_limit
     folder = data_folder(options.data)
-    chosen = [m for m in METHODS if any(fnmatch(m, p) for p in options.methods.split(","))]
-    if not chosen:
-        parser.error(f"expected --methods among {', '.join(METHODS)}; found {options.methods}")
+    methods = pick(parser, "--methods", METHODS, options.methods)
     for seed in range(options.seeds):
         adata, known = cells(folder, seed, options.max_cells)
         hidden = ~known
         truth, batch = (adata.obs[c].astype(str).to_numpy()[hidden] for c in (LABEL, BATCH))
-        for method in chosen:
-            done = {tuple(row[key] for key in KEYS) for row in read_rows(options.output)}
+        for method in methods:
+            done = finished(options.output, KEYS)
             if (SET, method, seed) in done or perf_counter() > deadline:
                 continue
             start = perf_counter()

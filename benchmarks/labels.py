@@ -20,7 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from benchmarks import peers
 from benchmarks.data import LABEL, covariates, data_folder, labeled, load
-from benchmarks.store import Row, add_row, provenance, read_rows
+from benchmarks.store import Row, add_row, finished, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for n_each in options.labels.split(","):
                 known = known_cells(truth, n_each, seed)
                 for method in options.methods.split(","):
-                    done = {tuple(row[key] for key in KEYS) for row in read_rows(options.output)}
+                    done = finished(options.output, KEYS)
                     if (name, n_each, method, seed) in done and not options.redo:
                         continue
                     start = perf_counter()

@@ -17,9 +17,10 @@ import numpy as np
 import scanpy as sc
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
+from benchmarks.command import pick
 from benchmarks.data import LABEL, clean, data_folder
 from benchmarks.peers_mapping import BATCH, METHODS, Transfer
-from benchmarks.store import Row, add_row, provenance, read_rows
+from benchmarks.store import Row, add_row, finished, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -143,9 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.getLogger("mixvi").setLevel(logging.WARNING)
     deadline = perf_counter() + 60 * options.time_limit
     folder = data_folder(options.data)
-    chosen = [m for m in METHODS if any(fnmatch(m, p) for p in options.methods.split(","))]
-    if not chosen:
-        parser.error(f"expected --methods among {', '.join(METHODS)}; found {options.methods}")
+    methods = pick(parser, "--methods", METHODS, options.methods)
     for seed in range(options.seeds):
         for setting in options.settings.split(","):
             whole = split(folder, setting, seed, options.max_reference, options.max_query)
@@ -160,8 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 else:  # no other type that is not known: one question at a time
                     query = query[query.obs[LABEL].isin(known | {left_out})]
                 reference, query = prepare(reference.copy(), query.copy())
-                for method in chosen:
-                    done = {tuple(row[key] for key in KEYS) for row in read_rows(options.output)}
+                for method in methods:
+                    done = finished(options.output, KEYS)
                     if (setting, left_out, method, seed) in done or perf_counter() > deadline:
                         continue
                     start = perf_counter()

@@ -7,7 +7,6 @@
 import argparse
 import logging
 from collections.abc import Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import peers
+from benchmarks.command import pick
 from benchmarks.data import data_folder
 from benchmarks.space_sets import SETS, Placed, load_placed
-from benchmarks.store import Row, add_row, provenance, read_rows
+from benchmarks.store import Row, add_row, finished, provenance
 
 logger = logging.getLogger(__name__)
 
@@ -134,17 +134,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
     folder = data_folder(options.data)
-    patterns = options.methods.split(",")
-    chosen = [m for m in METHODS if any(fnmatch(m, p) for p in patterns)]
-    if not chosen:
-        parser.error(f"expected --methods among {', '.join(METHODS)}; found {options.methods}")
+    methods = pick(parser, "--methods", METHODS, options.methods)
     for seed in range(options.seeds):
         for name in options.sets.split(","):
             placed = load_placed(folder, name)
-            for method in chosen:
+            for method in methods:
                 # what is not learned does not depend on a seed, but for the random cells
                 asked = LEFT_OUT if method in LEARNED or seed == 0 else LEFT_OUT[1:]
-                done = {tuple(row[key] for key in KEYS) for row in read_rows(options.output)}
+                done = finished(options.output, KEYS)
                 todo = [h for h in asked if (name, method, h, seed) not in done or options.redo]
                 if not todo:
                     continue

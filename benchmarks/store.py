@@ -21,6 +21,11 @@ def read_rows(path: Path) -> list[Row]:
     return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
 
 
+def finished(path: Path, keys: tuple[str, ...]) -> set[tuple[Any, ...]]:
+    """Values of ``keys`` in the rows that are there."""
+    return {tuple(row[key] for key in keys) for row in read_rows(path)}
+
+
 def add_row(path: Path, row: Row, keys: tuple[str, ...]) -> None:
     """Write ``row`` to the file, in place of a row with the same values of ``keys`` if any.
 

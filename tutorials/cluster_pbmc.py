@@ -303,7 +303,7 @@ mixvi.tl.stability(adata, seeds)
 adata.obs[seeds].nunique()
 
 # %%
-found_again = pd.Series(adata.uns["cgmdvae_stability"], name="stability")
+found_again = adata.uns["cgmdvae_stability"]["stability"]
 n_cells = adata.obs["cgmdvae"].value_counts().rename("cells")
 pd.concat([mostly.rename("mostly"), n_cells, found_again.round(2)], axis=1).sort_values("stability")
 

@@ -1,6 +1,24 @@
 """Every AnnData key that mixvi writes, and nowhere else."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import pandas as pd
+from anndata.utils import make_index_unique
+
+
+def column_names(names: Iterable[object]) -> pd.Index:
+    """Names of clusters as columns of a table in ``obsm``: texts with ``|`` for ``/``.
+
+    Every column is a key of the file that the cells are written to, where ``/`` would open a
+    group; anndata refuses it since 0.13.
+
+    Parameters
+    ----------
+    names
+        Names of the clusters, which may hold ``/``.
+    """
+    return make_index_unique(pd.Index([str(name).replace("/", "|") for name in names], dtype=str))
 
 
 @dataclass(frozen=True)
@@ -50,7 +68,7 @@ class Keys:
 
     @property
     def probs(self) -> str:
-        """``obsm``: q(y|x), DataFrame cells × clusters."""
+        """``obsm``: q(y|x), DataFrame cells × clusters (:func:`column_names`)."""
         return f"{self.name}_probs"
 
     @property

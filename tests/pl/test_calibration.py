@@ -16,7 +16,7 @@ def adata() -> ad.AnnData:
     rng = np.random.default_rng(0)
     labels = rng.choice(["T", "B", "NK"], 300)
     right = rng.random(300) < 0.8
-    clusters = pd.Series(labels).map({"T": 2, "B": 0, "NK": 1}).to_numpy()
+    clusters = pd.Series(labels).map({"T": 2, "B": 0, "NK": 1}).to_numpy(copy=True)
     clusters[~right] = 3
     confidence = np.where(right, rng.uniform(0.5, 1, 300), rng.uniform(0.3, 0.9, 300))
     labels = labels.astype(object)

@@ -1,6 +1,7 @@
 """Plain words: each is said where it is true, and not where it is not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.report.cells import EPOCHS, annotated
 from tests.report.page import parse
@@ -45,7 +46,7 @@ def alone(adata):
 
 
 def unstable(adata):
-    adata.uns["cgmdvae_stability"] = {"T": 0.9, "B": 0.3, "NK": 0.7}
+    adata.uns["cgmdvae_stability"] = pd.DataFrame({"stability": {"T": 0.9, "B": 0.3, "NK": 0.7}})
 
 
 def shallow(adata):

@@ -95,6 +95,18 @@ def unsorted(X: sparse.csr_matrix) -> sparse.csr_matrix:
     return X
 
 
+def with_stored_zeros(X: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The same matrix with the zeros of the first five genes stored as well."""
+    dense = X.toarray()
+    shown = dense != 0
+    shown[:, :5] = True
+    rows, columns = shown.nonzero()
+    X = sparse.csr_matrix((dense[shown], (rows, columns)), shape=dense.shape)
+    if X.nnz == np.count_nonzero(dense):
+        raise ValueError("expected zeros among the first genes, found none")
+    return X
+
+
 def contents(thing: Any) -> Any:
     """Everything that an object holds, in a form that can be compared.
 

@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.special import xlogy
 
-from mixvi._keys import Keys
+from mixvi._keys import Keys, column_names
 from mixvi.priors import MergeTree
 
 from .clusters import summed_by_cluster
@@ -113,7 +113,9 @@ def write_clusters(
     components, clusters = np.asarray(run["components"]), np.asarray(cluster_names)
     probs = summed_by_cluster(component_probs, cluster_of_component)
     adata.obs[keys.cluster] = _most_probable(probs, clusters)
-    adata.obsm[keys.probs] = pd.DataFrame(probs, index=adata.obs_names, columns=clusters)
+    adata.obsm[keys.probs] = pd.DataFrame(
+        probs, index=adata.obs_names, columns=column_names(clusters)
+    )
     adata.obs[keys.confidence] = probs.max(1)
     adata.obs[keys.entropy] = -xlogy(probs, probs).sum(1)
     run["cluster_of_component"] = clusters[np.asarray(cluster_of_component)].astype(object)
@@ -121,7 +123,7 @@ def write_clusters(
     if len(clusters) < len(components):
         adata.obs[keys.component] = _most_probable(component_probs, components)
         adata.obsm[keys.component_probs] = pd.DataFrame(
-            component_probs, index=adata.obs_names, columns=components
+            component_probs, index=adata.obs_names, columns=column_names(components)
         )
     elif keys.component in adata.obs:
         del adata.obs[keys.component], adata.obsm[keys.component_probs]

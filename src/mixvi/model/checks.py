@@ -179,7 +179,9 @@ def _chunks(X: Any) -> Iterator[tuple[int, int, Any]]:
 
 
 def _total(chunk: Any, axis: int) -> np.ndarray:
-    return np.asarray(chunk.sum(axis=axis, dtype=np.float64)).ravel()
+    """Sums along an axis. scipy's own ``sum`` puts the matrix in canonical form, the user's too."""
+    ones = np.ones(chunk.shape[axis], np.result_type(chunk.dtype, np.float32))
+    return chunk @ ones if axis == 1 else ones @ chunk
 
 
 def _first_bad(chunk: Any, counts: bool) -> tuple[float, int, int] | None:

@@ -10,7 +10,7 @@ from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from mixvi._keys import Keys
+from mixvi._keys import Keys, column_names
 
 MISSING = "lightgray"
 LEGEND_ROWS = 16
@@ -107,5 +107,7 @@ def probabilities(adata: AnnData, key: str) -> pd.DataFrame:
             f"expected the probabilities {name!r} in adata.obsm, found {found}; run the model "
             "first, or pass the `key` of its run"
         )
+    clusters = categories(adata, key).cat.categories
+    name_of = dict(zip(column_names(clusters), clusters, strict=True))
     probs = adata.obsm[name]
-    return probs.set_axis([str(column) for column in probs.columns], axis=1)
+    return probs.set_axis([name_of.get(column, str(column)) for column in probs.columns], axis=1)

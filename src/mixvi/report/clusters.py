@@ -77,7 +77,8 @@ def describe_clusters(
     shades = safe_colors(adata, run.keys.cluster, len(column.cat.categories))
     confidence = adata.obs[run.keys.confidence].to_numpy(dtype=float)
     novel = adata.obs.get(run.keys.novel)
-    stability = adata.uns.get(run.keys.stability, {})
+    stored = adata.uns.get(run.keys.stability)
+    stability = {} if stored is None else stored["stability"]
     labels = None if label_key is None else categories(adata, label_key)
     rows = []
     for name, shade in zip(column.cat.categories, shades, strict=True):

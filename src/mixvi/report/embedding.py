@@ -160,7 +160,7 @@ def packed(values: np.ndarray) -> str:
 def _categorical(adata: AnnData, column: str, order: np.ndarray) -> dict[str, Any]:
     values = categories(adata, column)
     names = list(values.cat.categories)
-    codes = values.cat.codes.to_numpy()[order]
+    codes = values.cat.codes.to_numpy(dtype=np.int64)[order]  # room for the code of nothing
     small = len(names) < 255
     missing = 255 if small else STEPS + 1
     return {

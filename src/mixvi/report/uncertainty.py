@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from mixvi.pl._columns import probabilities
+
 from .run import Run
 
 __all__ = ["Between", "Uncertainty", "describe_uncertainty"]
@@ -65,6 +67,7 @@ def describe_uncertainty(adata: AnnData, run: Run) -> Uncertainty:
     confidence = adata.obs[run.keys.confidence].to_numpy(dtype=float)
     novelty = adata.obs.get(run.keys.novelty)
     novel = adata.obs.get(run.keys.novel)
+    has_probs = run.keys.probs in adata.obsm
     return Uncertainty(
         confidence=confidence,
         novelty=None if novelty is None else novelty.to_numpy(dtype=float),
@@ -72,7 +75,7 @@ def describe_uncertainty(adata: AnnData, run: Run) -> Uncertainty:
         sure=float((confidence >= SURE).mean()),
         unsure=float((confidence < UNSURE).mean()),
         novel=np.nan if novel is None else float(novel.to_numpy(dtype=bool).mean()),
-        between=_between(adata.obsm[run.keys.probs]) if run.keys.probs in adata.obsm else [],
+        between=_between(probabilities(adata, run.keys.name)) if has_probs else [],
     )
 
 

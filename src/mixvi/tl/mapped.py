@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.special import logsumexp, softmax, xlogy
 
-from mixvi._keys import Keys
+from mixvi._keys import Keys, column_names
 from mixvi.model.record import run_record
 
 __all__ = ["Mapped", "join", "mapped", "write"]
@@ -110,7 +110,7 @@ def write(
     keys, labels = Keys(key), result.labels.set_axis(adata.obs_names)
     probs = labels.to_numpy()
     adata.obsm[keys.latent] = result.latent
-    adata.obsm[keys.probs] = labels
+    adata.obsm[keys.probs] = labels.set_axis(column_names(labels.columns), axis=1)
     adata.obs[keys.cluster] = pd.Categorical(
         labels.columns.to_numpy()[probs.argmax(1)], categories=labels.columns
     )

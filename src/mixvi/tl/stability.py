@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 from anndata import AnnData
 
 from mixvi._keys import Keys
@@ -35,9 +36,9 @@ def stability(
 
     Returns
     -------
-    ``None``, or the copy. Written are ``uns["{key}_stability"]`` (mean best Jaccard index,
-    :func:`mixvi.metrics.cluster_stability`, one number per cluster) and ``obs["{key}_stability"]``
-    (that of the cell's cluster).
+    ``None``, or the copy. Written are ``uns["{key}_stability"]``, a table with the mean best
+    Jaccard index of every cluster (:func:`mixvi.metrics.cluster_stability`), and
+    ``obs["{key}_stability"]``, that of the cell's cluster.
 
     Raises
     ------
@@ -65,6 +66,8 @@ def stability(
     target = adata.copy() if copy else adata
     name = Keys(key).stability
     scores = cluster_stability(adata.obs[key], [adata.obs[other] for other in others])
-    target.uns[name] = {str(cluster): float(score) for cluster, score in scores.items()}
-    target.obs[name] = adata.obs[key].astype(str).map(target.uns[name]).to_numpy(dtype=float)
+    target.uns[name] = pd.DataFrame(
+        {"stability": scores.to_numpy(dtype=float)}, index=scores.index.astype(str)
+    )
+    target.obs[name] = adata.obs[key].astype(str).map(target.uns[name]["stability"]).astype(float)
     return target if copy else None
