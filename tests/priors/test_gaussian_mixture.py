@@ -113,7 +113,7 @@ def train(prior, qz, q, steps=600):
     """Steps with fixed posteriors and responsibilities."""
     prior.train()
     for _ in range(steps):
-        prior._follow_(q, qz)
+        prior._follow_(q, qz.loc, qz.loc.square() + qz.scale.square())
     return prior.eval()
 
 
@@ -138,6 +138,28 @@ def test_moments_come_to_lemma_1(cells, covariance):
     moved = copy.deepcopy(prior.components)
     moved.loc.add_(0.1)
     assert (q * moved.kl(qz)).sum() > loss + 0.01
+
+
+@pytest.mark.parametrize("covariance", ["diag", "tied"])
+def test_with_bayes_rule_they_rest_where_the_bound_does(covariance):
+    """Responsibilities go with the sampled z, and so must the moments: E z would pull them in."""
+    torch.manual_seed(0)
+    prior = mixture(covariance).train()
+    centers = 2.0 * torch.eye(K, D).double()  # as far apart as a cell's own q(z | x) is wide
+    qz = Normal(centers.repeat(100, 1), torch.ones(100 * K, D).double())
+    c = torch.zeros(100 * K, 0).double()
+    prior.initialize_(qz.loc, torch.eye(K).double().repeat(100, 1), c)
+    for _ in range(300):
+        prior.divergence(qz, qz.sample(), c, c)
+    prior.eval()
+    parameters = [prior.components.loc, prior.components.log_variance]
+    for parameter in parameters:
+        parameter.requires_grad_()
+    z = torch.cat([qz.sample() for _ in range(200)])
+    log_p = prior.components.log_prob(z) + prior.weights().log()
+    slopes = torch.autograd.grad(-log_p.logsumexp(-1).mean(), parameters)
+    assert all(slope.abs().max() < 0.01 for slope in slopes)
+    assert (prior.components.loc - centers).abs().max() < 0.5
 
 
 def test_small_components_move_as_fast_as_large_ones(cells):

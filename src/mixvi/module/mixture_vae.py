@@ -242,11 +242,8 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin):
             metrics["independence"] = self._independence(self.independence, tensors, z, c)
             loss = loss + self.independence_weight * kl_weight * metrics["independence"]
         if self.extra_payload_autotune:
-            metrics |= {
-                "z": z,
-                "batch": tensors[REGISTRY_KEYS.BATCH_KEY],
-                "labels": tensors[REGISTRY_KEYS.LABELS_KEY],
-            }
+            asked = (REGISTRY_KEYS.BATCH_KEY, REGISTRY_KEYS.LABELS_KEY)
+            metrics |= {"z": z} | {key: tensors[key] for key in asked}
         return LossOutput(
             loss=loss,
             reconstruction_loss=reconstruction,

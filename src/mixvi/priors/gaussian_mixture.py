@@ -37,7 +37,9 @@ class GaussianMixture(MixturePrior):
     .. math:: \mu_k \leftarrow \mu_k + \eta\, \frac{\sum_n q_{nk} (m_{nk} - \mu_k)}{n_k}
 
     and not by the gradient, which is proportional to the number of cells, so that small clusters
-    would lag behind. Repulsion moves the maximum of −kl_z + λ log h off the mean of the cells, by
+    would lag behind. m is the mean of q(z | x) where the responsibilities are a function of x. By
+    Bayes' rule they are one of z, and m is the sampled z that they belong to: with the mean in its
+    place wide posteriors would draw the components together. Repulsion moves the maximum of −kl_z + λ log h off the mean of the cells, by
     (σ²_k/π_k) λ ∂ log h/∂μ_k; this offset is followed with the same η (undamped it would swing from
     side to side where components are close) and is at most 3 standard deviations.
 
@@ -95,10 +97,12 @@ class GaussianMixture(MixturePrior):
         if self.classifier is None:
             log_qz = qz.log_prob(z).sum(-1)
             kl_z = log_qz - (q * self.components.log_prob(z)).sum(-1)
+            at: tuple[Tensor, Tensor] = (z, z.square())
         else:
             kl_z = (q * self.components.kl(qz)).sum(-1)
+            at = _moments(qz)
         terms = self._with_shared(kl_z, q)
-        self._follow_(q, qz)
+        self._follow_(q, *at)
         return terms
 
     def recognition(
@@ -130,7 +134,7 @@ class GaussianMixture(MixturePrior):
         distance = ((qz.loc - p.loc) / p.scale).square()
         kl = 0.5 * (ratio + distance - 1 - ratio.log()).sum(-1)
         terms = self._with_shared((q * kl).sum(-1), q)
-        self._follow_(q, qz)
+        self._follow_(q, *_moments(qz))
         return terms
 
     def weights(self) -> Float[Tensor, " K"]:
@@ -171,15 +175,14 @@ class GaussianMixture(MixturePrior):
         self.first.copy_(self.counts[:, None] * p.loc)
         self.second.copy_(self.counts[:, None] * (p.loc.square() + p.scale.square()))
 
-    def _follow_(self, q: Tensor, qz: Normal) -> None:
-        """One step of the moments, from q(z | x), cells × D, or q(z | x, y), cells × K × D."""
+    def _follow_(self, q: Tensor, first: Tensor, second: Tensor) -> None:
+        """One step of the moments, from z and z², cells × D or cells × K × D."""
         if self._count_(q):
             with torch.no_grad():
-                sums = "nk,nd->kd" if qz.loc.ndim == 2 else "nk,nkd->kd"
+                sums = "nk,nd->kd" if first.ndim == 2 else "nk,nkd->kd"
                 q = q / len(q)
                 self.counts.lerp_(q.sum(0), USAGE_STEP)
-                self.first.lerp_(torch.einsum(sums, q, qz.loc), USAGE_STEP)
-                second = qz.loc.square() + qz.scale.square()
+                self.first.lerp_(torch.einsum(sums, q, first), USAGE_STEP)
                 self.second.lerp_(torch.einsum(sums, q, second), USAGE_STEP)
                 self._set_components_()
 
@@ -207,3 +210,8 @@ class GaussianMixture(MixturePrior):
         offset = self.strength * scale / share * slope  # in standard deviations
         length = offset.norm(dim=-1, keepdim=True).clamp(min=MAX_OFFSET)
         return scale * offset * (MAX_OFFSET / length)
+
+
+def _moments(qz: Normal) -> tuple[Tensor, Tensor]:
+    """E z and E z²."""
+    return qz.loc, qz.loc.square() + qz.scale.square()
