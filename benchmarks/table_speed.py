@@ -31,7 +31,10 @@ EXPLAINED = {
         "Slope of the seconds of an epoch over the number of cells, both on log scales: 1 means "
         "that a cell costs the same.",
     ),
-    "labels": ("Clusters of encoded cells", "Seconds from latent means to clusters, 30 components."),
+    "labels": (
+        "Clusters of encoded cells",
+        "Seconds from latent means to clusters, 30 components.",
+    ),
     "memory": (
         "Memory",
         "Largest memory of a process that reads the cells from a file and trains one epoch, beyond "

@@ -39,7 +39,9 @@ class GaussianMixture(MixturePrior):
     and not by the gradient, which is proportional to the number of cells, so that small clusters
     would lag behind. m is the mean of q(z | x) where the responsibilities are a function of x. By
     Bayes' rule they are one of z, and m is the sampled z that they belong to: with the mean in its
-    place wide posteriors would draw the components together. Repulsion moves the maximum of −kl_z + λ log h off the mean of the cells, by
+    place wide posteriors would draw the components together.
+
+    Repulsion moves the maximum of −kl_z + λ log h off the mean of the cells, by
     (σ²_k/π_k) λ ∂ log h/∂μ_k; this offset is followed with the same η (undamped it would swing from
     side to side where components are close) and is at most 3 standard deviations.
 
