@@ -80,7 +80,7 @@ def _temperature(control: np.ndarray, shifts: np.ndarray) -> float:
 def _mean(adata: ad.AnnData, cell_type: str | None, condition: str) -> np.ndarray:
     cells = (adata.obs[CONDITION] == condition).to_numpy()
     if cell_type is not None:
-        cells &= (adata.obs[TYPE] == cell_type).to_numpy()
+        cells = cells & (adata.obs[TYPE] == cell_type).to_numpy()
     matrix = adata.layers.get("lognorm", adata.X)
     return np.asarray(matrix[cells].mean(0)).ravel()
 

@@ -144,7 +144,7 @@ def test_conditional_vae_takes_covariates_out_and_puts_them_in():
     # the same cells, decoded as if in another batch or condition, differ as these do in the data
     shares = adata.to_df().div(adata.to_df().sum(axis=1), axis=0)
     by_batch = [
-        model.get_normalized_expression(transform_batch=name).mean(0)
+        model.get_normalized_expression(transform_batch=name).mean(axis=0)
         for name in adata.obs["batch"].cat.categories
     ]
     true = shares.groupby(adata.obs["batch"], observed=True).mean().to_numpy()
