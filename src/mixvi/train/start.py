@@ -17,10 +17,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from mixvi.distributions import Components
+from mixvi.distributions.ranks import n_ranks, rank
 from mixvi.module import MixtureVAE
 from mixvi.priors import GaussianMixture, LatentPrior, StandardPrior, merge_tree
 
 from .labels import label_start
+from .ranks import gather, same_on_all_ranks_
 
 __all__ = ["StartComponents", "fit_start", "overcluster", "start_components"]
 
@@ -43,7 +45,7 @@ class Latent:
 def encode(
     module: MixtureVAE, batches: Iterable[dict[str, Tensor]], n_cells: int = 50_000
 ) -> Latent:
-    """Encode mini-batches in random order until there are enough cells."""
+    """Encode mini-batches in random order until there are enough cells, of all processes."""
     training = module.training
     module.eval()
     parts: dict[str, list[Tensor]] = {"z": [], "h": [], "c": [], "labels": []}
@@ -55,12 +57,12 @@ def encode(
         known = module.known_labels(tensors)
         if known is not None:
             parts["labels"].append(known.to(outputs["c"].device))
-        if sum(map(len, parts["z"])) >= n_cells:
+        if sum(map(len, parts["z"])) * n_ranks() >= n_cells:
             break
     module.train(training)
     with torch.inference_mode(False):  # the module may take gradients on its way from here
-        joined = {name: torch.cat(p).clone() if p else None for name, p in parts.items()}
-    return Latent(**joined)  # type: ignore[arg-type]
+        joined = gather(torch.cat(p).clone() if p else None for p in parts.values())
+    return Latent(*joined)  # type: ignore[arg-type]
 
 
 def start_components(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -> None:
@@ -77,6 +79,12 @@ def start_components(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -
         Mini-batches of training cells in random order.
     """
     latent = encode(module, batches)
+    if rank() == 0 or n_ranks() == 1:
+        _start(module, latent)
+    same_on_all_ranks_(module)
+
+
+def _start(module: MixtureVAE, latent: Latent) -> None:
     n_components, per_label = module.prior.n_components, module.prior.components_per_label
     n_free = n_components - module.n_labels * per_label
     if latent.labels is not None and (latent.labels >= 0).any():
@@ -138,8 +146,10 @@ def overcluster(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -> Non
     n_fine = _n_fine(module.prior.n_components, len(latent.z))
     prior = GaussianMixture(Components(n_fine, module.n_latent, covariance="tied"))
     prior = prior.to(latent.z.device).train(module.training)
-    weights = torch.as_tensor(fit_start(latent.z.cpu().numpy(), n_fine)).to(latent.z)
-    prior.initialize_(latent.z, weights, latent.c)
+    if rank() == 0 or n_ranks() == 1:
+        weights = torch.as_tensor(fit_start(latent.z.cpu().numpy(), n_fine)).to(latent.z)
+        prior.initialize_(latent.z, weights, latent.c)
+    same_on_all_ranks_(prior)
     module.pretraining_prior = prior
 
 
