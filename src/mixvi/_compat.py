@@ -8,12 +8,16 @@ from scvi.data._constants import ADATA_MINIFY_TYPE
 from scvi.data._utils import _get_adata_minify_type as get_minify_type
 from scvi.data._utils import _validate_adata_dataloader_input as validate_adata_or_dataloader
 from scvi.model._utils import parse_device_args
+from scvi.model._utils import use_distributed_sampler as is_distributed
 from scvi.module._constants import MODULE_KEYS
+from scvi.train._logger import SimpleLogger
 
 __all__ = [
     "ADATA_MINIFY_TYPE",
     "MODULE_KEYS",
+    "SimpleLogger",
     "get_minify_type",
+    "is_distributed",
     "parse_device_args",
     "validate_adata_or_dataloader",
 ]

@@ -11,6 +11,7 @@ from scvi.model.base import BaseMinifiedModeModelClass
 
 from mixvi._files import filling_directory
 from mixvi._only_weights import Inert, only_weights, read_weights
+from mixvi.distributions.ranks import rank
 from mixvi.train.history import as_tables, as_values
 
 from .manifest import check_manifest, manifest_name, write_manifest
@@ -36,7 +37,7 @@ class SavingMixin(BaseMinifiedModeModelClass):
         """Save the model to a directory.
 
         Everything is written beside ``dir_path`` first: a full disk or a lost process leave there
-        what was there before.
+        what was there before. Of several processes the first one writes.
 
         Parameters
         ----------
@@ -58,6 +59,8 @@ class SavingMixin(BaseMinifiedModeModelClass):
         OSError
             If it cannot be written.
         """
+        if rank() > 0:
+            return
         target = Path(dir_path)
         if target.exists() and not overwrite:
             raise ValueError(

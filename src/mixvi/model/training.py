@@ -11,15 +11,18 @@ from scvi.model.base import UnsupervisedTrainingMixin
 
 from mixvi._numbers import check_at_least
 from mixvi.train import (
+    AllRanks,
     DataSplitter,
     GuardComponents,
     KeepBest,
     LongRun,
     MixturePlan,
+    Runner,
     Schedule,
     StartComponents,
     StopAtNaN,
     default_epochs,
+    for_many_ranks,
 )
 
 from .checks import check_n_components
@@ -37,6 +40,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
 
     _training_plan_cls = MixturePlan
     _data_splitter_cls = DataSplitter
+    _train_runner_cls = Runner
     merges_: bool
     is_trained_: bool
 
@@ -75,12 +79,13 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             Length of the run; by default from the number of cells
             (:func:`mixvi.train.default_epochs`).
         accelerator, devices
-            As in Lightning: ``"auto"``, ``"cpu"``, ``"gpu"``, …
+            As in Lightning: ``"auto"``, ``"cpu"``, ``"gpu"``, …; more than one device is
+            ``strategy="ddp"``: a process for each, which trains on its share of the cells.
         train_size, validation_size
             Shares of the cells; by default 90 % are trained on. Cells without a label are held out
             first.
         batch_size
-            Cells per step.
+            Cells per step and process.
         early_stopping
             Stop when the held-out ELBO has not improved for a tenth of the run (10 epochs at
             least), and put the weights with the best held-out ELBO back at the end. Without
@@ -153,7 +158,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         if train_size == 1.0:  # nothing to stop by
             early_stopping = False
         joint_from = schedule.joint_from
-        callbacks = [*callbacks, StopAtNaN()]
+        callbacks = [AllRanks(), *callbacks, StopAtNaN()]
         if not self.is_trained:
             callbacks.append(StartComponents(joint_from, schedule.pretrain_epochs))
         if early_stopping:
@@ -182,6 +187,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
                 "batch_size": batch_size,
             },
         )
+        for_many_ranks(devices, early_stopping, callbacks, kwargs)
         if long_run.callbacks:
             callbacks = [long_run.callbacks[0], *callbacks, long_run.callbacks[1]]
         if long_run.ckpt_path is not None:
@@ -194,6 +200,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
                 if is_query:  # everything but the new columns rests, and one cell is enough
                     warnings.filterwarnings("ignore", "Found .* in eval mode")
                     warnings.filterwarnings("ignore", "Last batch will have a small size")
+                warnings.filterwarnings("ignore", "early_stopping was automatically disabled")
                 super().train(
                     max_epochs=max_epochs,
                     accelerator=accelerator,

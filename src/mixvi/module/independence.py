@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mixvi.distributions.ranks import mean_over_ranks, n_ranks, sum_over_ranks
+
 __all__ = ["Independence"]
 
 
@@ -22,7 +24,8 @@ class Independence(nn.Module):
     W + B of Lemma 3 with batches in the place of components. Within components: batches may
     have other shares of the cell types, and must not be made alike in that. Of a squared mean the
     products of cells with themselves are left out, which makes its estimate unbiased: the mean of
-    two cells varies although their batches do not.
+    two cells varies although their batches do not. Where several processes train together all means
+    are those of all their cells.
 
     Parameters
     ----------
@@ -46,7 +49,7 @@ class Independence(nn.Module):
 
     def features(self, z: Float[Tensor, "cells D"]) -> Float[Tensor, "cells F"]:
         """φ(z), whose products approximate the kernel."""
-        bandwidth = (z.detach().var(0).mean() * z.shape[1]).sqrt()
+        bandwidth = (_variance(z.detach()).mean() * z.shape[1]).sqrt()
         angles = z / bandwidth.clamp(min=1e-6) @ self.frequencies + self.phases
         return math.sqrt(2 / len(self.phases)) * angles.cos()
 
@@ -67,7 +70,7 @@ class Independence(nn.Module):
         batch
             One-hot.
         """
-        if len(z) < 2:
+        if len(z) * n_ranks() < 2:
             return z.new_zeros(())
         phi = self.features(z)
         weights = torch.einsum("nk,nb->nkb", q, batch)
@@ -76,7 +79,16 @@ class Independence(nn.Module):
         excess = of_batch.view_as(weights[0]) - of_all[:, None]
         # of fewer than two cells there is no estimate
         known = (mass_of_batch.view_as(excess) > 0) & (mass > 0)[:, None]
-        return (weights.sum(0) * torch.where(known, excess, 0.0)).sum() / len(z)
+        share = mean_over_ranks(weights.mean(0))
+        return (share * torch.where(known, excess, 0.0)).sum()
+
+
+def _variance(z: Float[Tensor, "cells D"]) -> Float[Tensor, " D"]:
+    """Variance of every dimension, over the cells of all processes."""
+    if n_ranks() == 1:
+        return z.var(0)
+    n = len(z) * n_ranks()
+    return sum_over_ranks((z - mean_over_ranks(z.mean(0))).square().sum(0)) / (n - 1)
 
 
 def _squared_means(
@@ -84,7 +96,9 @@ def _squared_means(
 ) -> tuple[Float[Tensor, " M"], Float[Tensor, " M"]]:
     """Unbiased ‖E φ‖² under every column of weights, and the mass of pairs it is made from."""
     squares = weights.square()
-    pairs = weights.sum(0).square() - squares.sum(0)
+    mass, mass_of_squares = sum_over_ranks(torch.stack([weights.sum(0), squares.sum(0)]))
+    pairs = mass.square() - mass_of_squares
     pairs = torch.where(pairs > 0.5, pairs, 0.0)  # less than a pair of cells
-    total = (weights.t() @ phi).square().sum(-1) - squares.t() @ phi.square().sum(-1)
+    own = sum_over_ranks(squares.t() @ phi.square().sum(-1))
+    total = sum_over_ranks(weights.t() @ phi).square().sum(-1) - own
     return torch.where(pairs > 0, total / pairs.clamp(min=0.5), 0.0), pairs

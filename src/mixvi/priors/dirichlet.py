@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.distributions import Dirichlet
 from torch.nn.functional import softplus
 
+from mixvi.distributions.ranks import mean_over_ranks
+
 __all__ = [
     "CollapsedDirichlet",
     "GlobalDirichlet",
@@ -213,7 +215,7 @@ class GlobalDirichlet(MixtureWeights):
     ) -> dict[str, Tensor]:
         """``kl_y`` per cell; moves a by one step while training."""
         if self.training and torch.is_grad_enabled():
-            target = self.alpha + self.n_obs * q.detach().mean(0)
+            target = self.alpha + self.n_obs * mean_over_ranks(q.detach().mean(0))
             self.concentration.lerp_(target, self.step)
         return {"kl_y": _kl_y(q, _expected_log_d(self.concentration))}
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Normal
 
 from mixvi.distributions import Components
+from mixvi.distributions.ranks import mean_over_ranks
 
 from .mixture import USAGE_STEP, MixturePrior
 from .repulsion import Repulsion
@@ -183,9 +184,12 @@ class GaussianMixture(MixturePrior):
             with torch.no_grad():
                 sums = "nk,nd->kd" if first.ndim == 2 else "nk,nkd->kd"
                 q = q / len(q)
-                self.counts.lerp_(q.sum(0), USAGE_STEP)
-                self.first.lerp_(torch.einsum(sums, q, first), USAGE_STEP)
-                self.second.lerp_(torch.einsum(sums, q, second), USAGE_STEP)
+                for running, now in (
+                    (self.counts, q.sum(0)),
+                    (self.first, torch.einsum(sums, q, first)),
+                    (self.second, torch.einsum(sums, q, second)),
+                ):
+                    running.lerp_(mean_over_ranks(now), USAGE_STEP)
                 self._set_components_()
 
     def _set_components_(self) -> None:

@@ -11,6 +11,7 @@ at a time, loses it all. For normal components and a Gaussian kernel everything 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -182,18 +183,19 @@ def merge_tree(
 def _merge_all(weights: np.ndarray, kernel: np.ndarray, power: float) -> MergeTree:
     """Greedy merges of components given by the inner products of their mean embeddings."""
     n_components = len(weights)
-    mass, nodes, kernel = weights, np.arange(n_components), kernel.copy()
+    mass, nodes, kernel = weights.copy(), np.arange(n_components), kernel.copy()
     merges = np.zeros((n_components - 1, 2), dtype=int)
     cost, loss, sizes = np.zeros((3, n_components - 1))
-    total = np.triu(np.outer(mass, mass) * _squared_distance(kernel)).sum()
+    distance = _squared_distance(kernel.diagonal()[:, None], kernel.diagonal(), kernel)
+    total = np.triu(np.outer(mass, mass) * distance).sum()
+    criterion = _share(mass[:, None], mass) ** power * distance
+    criterion[np.tril_indices(n_components)] = np.inf
+    left = np.ones(n_components, dtype=bool)
     for i in range(n_components - 1):
-        distance = _squared_distance(kernel)
-        share = np.outer(mass, mass) / np.add.outer(mass, mass)
-        criterion = share**power * distance
-        criterion[np.tril_indices(len(mass))] = np.inf
         keep, gone = np.unravel_index(criterion.argmin(), criterion.shape)
         merges[i] = np.sort(nodes[[keep, gone]])
-        cost[i], loss[i] = criterion[keep, gone], share[keep, gone] * distance[keep, gone]
+        apart = _squared_distance(kernel[keep, keep], kernel[gone, gone], kernel[keep, gone])
+        cost[i], loss[i] = criterion[keep, gone], _share(mass[keep], mass[gone]) * apart
         sizes[i] = mass[keep] + mass[gone]
         # the mean embedding of the merged cluster is the weighted mean of the two
         both = mass[[keep, gone]] / sizes[i]
@@ -201,14 +203,22 @@ def _merge_all(weights: np.ndarray, kernel: np.ndarray, power: float) -> MergeTr
         within = both @ row[[keep, gone]]
         kernel[keep] = kernel[:, keep] = row
         kernel[keep, keep] = within
-        kernel = np.delete(np.delete(kernel, gone, axis=0), gone, axis=1)
-        mass, nodes = np.delete(mass, gone), np.delete(nodes, gone)
-        mass[keep], nodes[keep] = sizes[i], n_components + i  # keep < gone, so it stays in place
+        mass[keep], nodes[keep] = sizes[i], n_components + i
+        left[gone] = False
+        criterion[gone] = criterion[:, gone] = np.inf
+        # only what the merged cluster is a part of has changed
+        others = np.flatnonzero(left & (np.arange(n_components) != keep))
+        apart = _squared_distance(within, kernel.diagonal()[others], kernel[keep, others])
+        pairs = np.minimum(keep, others), np.maximum(keep, others)
+        criterion[pairs] = _share(sizes[i], mass[others]) ** power * apart
     scale = total if total > ROUNDING else np.inf  # nothing to lose if all are the same
     return MergeTree(weights, merges, cost / scale, loss / scale, sizes)
 
 
-def _squared_distance(kernel: np.ndarray) -> np.ndarray:
-    """MMD² of all pairs; rounding must not make it negative."""
-    own = kernel.diagonal()
-    return np.maximum(np.add.outer(own, own) - 2 * kernel, 0)
+def _share(one: Any, other: Any) -> Any:
+    return one * other / (one + other)
+
+
+def _squared_distance(one: Any, other: Any, both: Any) -> Any:
+    """MMD² from inner products; rounding must not make it negative."""
+    return np.maximum(one + other - 2 * both, 0)

@@ -11,6 +11,7 @@ from torch.distributions import Categorical, Normal
 from torch.nn import functional
 
 from mixvi.distributions import Components
+from mixvi.distributions.ranks import mean_over_ranks
 
 from .base import LatentPrior, normal_points
 
@@ -156,7 +157,7 @@ class MixturePrior(LatentPrior):
         """Follow the components' shares while training; whether it is training."""
         counts = self.training and torch.is_grad_enabled()
         if counts:
-            self.usage.lerp_(q.detach().mean(0), USAGE_STEP)
+            self.usage.lerp_(mean_over_ranks(q.detach().mean(0)), USAGE_STEP)
         return counts
 
     def _log_joint(self, z: Tensor, context: Tensor | None) -> Tensor:

@@ -5,20 +5,27 @@ from .checkpoint import LongRun
 from .finite import StopAtNaN
 from .guard import GuardComponents
 from .plan import MixturePlan
+from .ranks import AllRanks, Runner, for_many_ranks
+from .ray import on_ray, ray_settings
 from .schedule import Schedule, default_epochs
 from .split import DataSplitter
 from .start import StartComponents, fit_start, start_components
 
 __all__ = [
+    "AllRanks",
     "DataSplitter",
     "GuardComponents",
     "KeepBest",
     "LongRun",
     "MixturePlan",
+    "Runner",
     "Schedule",
     "StartComponents",
     "StopAtNaN",
     "default_epochs",
     "fit_start",
+    "for_many_ranks",
+    "on_ray",
+    "ray_settings",
     "start_components",
 ]

@@ -23,6 +23,7 @@ from mixvi.module import MixtureVAE
 from mixvi.priors import GaussianMixture
 
 from .history import as_tables, as_values
+from .ranks import go_apart
 
 __all__ = ["LongRun"]
 
@@ -133,6 +134,8 @@ class Write(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Note how far the run is: to Lightning the next epoch has begun when this one is over."""
+        if not trainer.is_global_zero:  # which writes for all
+            return
         state = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         self._pending = {name: state[name] for name in PROGRESS}
 
@@ -191,7 +194,11 @@ class Between(Callback):
             for callback, state in zip(_stateful(trainer), self._saved["callbacks"], strict=True):
                 callback.from_checkpoint(state)
         logger: Any = trainer.logger
-        if self._saved is not None and self._saved["history"] is not None:
+        if (
+            self._saved is not None
+            and self._saved["history"] is not None
+            and trainer.is_global_zero
+        ):
             logger.experiment.data.update(as_tables(self._saved["history"]))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -199,6 +206,7 @@ class Between(Callback):
         self._writer.complete(trainer, pl_module.module)
         if self._saved is not None:
             _set_random_state(self._saved["random"])
+            go_apart()
             self._saved = None
 
 

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from mixvi.module import MixtureVAE
 from mixvi.priors import MixturePrior
 
+from .ranks import from_first_rank
 from .start import start_components
 
 __all__ = ["GuardComponents", "n_used"]
@@ -77,7 +78,7 @@ class GuardComponents(Callback):
         self.n_restarts, self._n_started = state_dict["n_restarts"], state_dict["n_started"]
 
     def _lost(self, module: Any) -> bool:
-        return n_used(module.prior) < LOST * (self._n_started or 0)
+        return from_first_rank(n_used(module.prior) < LOST * (self._n_started or 0))
 
     def _restart(self, trainer: Trainer, module: Any, what: str) -> None:
         logger.warning(

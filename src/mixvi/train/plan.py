@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
-from torch import Tensor
+from torch import Tensor, nn
 
+from mixvi.distributions.ranks import n_ranks
 from mixvi.module import MixtureVAE
 
 from .schedule import Schedule
 
-__all__ = ["MixturePlan"]
+__all__ = ["MixturePlan", "idle_weights"]
 
 
 class MixturePlan(TrainingPlan):
@@ -71,7 +72,16 @@ class MixturePlan(TrainingPlan):
         self.loss_kwargs["kl_weight"] = self.kl_weight
         _, _, output = self.forward(batch, loss_kwargs=self.loss_kwargs)
         self._add("train", output)
-        return output.loss
+        if n_ranks() == 1:
+            return output.loss
+        # the processes wait for the gradient of every weight, so every weight is in the loss
+        return output.loss + sum(0.0 * weight.sum() for weight in idle_weights(self.module))
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Leave weights out of the step that are in the loss for form's sake only."""
+        if n_ranks() > 1:
+            for weight in idle_weights(self.module):
+                weight.grad = None
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Terms of a held-out mini-batch."""
@@ -87,7 +97,7 @@ class MixturePlan(TrainingPlan):
             If the loss is not finite.
         """
         means = self._log_means("train")
-        self.log("kl_weight", float(self.loss_kwargs["kl_weight"]))
+        self.log("kl_weight", float(self.loss_kwargs["kl_weight"]), sync_dist=self.use_sync_dist)
         if not torch.isfinite(torch.as_tensor(means["loss"])):
             broken = [name for name, value in means.items() if not torch.isfinite(value)]
             raise FloatingPointError(
@@ -128,3 +138,21 @@ class MixturePlan(TrainingPlan):
             shown = "validation_loss" if shown == "loss_validation" else shown
             self.log(shown, value, prog_bar=shown == "train_loss", sync_dist=self.use_sync_dist)
         return means
+
+
+def idle_weights(module: MixtureVAE) -> list[nn.Parameter]:
+    """Weights that the present phase's loss does not depend on: in pre-training those of p(y, z|·).
+
+    Parameters
+    ----------
+    module
+        The module.
+    """
+    if not module.pretraining:
+        return []
+    style = ("style_posterior.", "style_prior.")  # these are trained from the first step
+    return [
+        weight
+        for name, weight in module.prior.named_parameters()
+        if weight.requires_grad and not name.startswith(style)
+    ]

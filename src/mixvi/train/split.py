@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 from scvi import REGISTRY_KEYS, dataloaders
 
+from mixvi.distributions.ranks import together
+
+from .ranks import from_first_rank
+
 __all__ = ["DataSplitter"]
 
 
@@ -38,6 +42,14 @@ class DataSplitter(dataloaders.DataSplitter):
     def setup(self, stage: str | None = None) -> None:
         """Draw training, validation and test cells."""
         super().setup(stage)
+        self._hold_out_unlabeled()
+        if self.data_loader_kwargs.get("distributed_sampler"):  # each would draw its own
+            with together():
+                self.train_idx, self.val_idx, self.test_idx = from_first_rank(
+                    (self.train_idx, self.val_idx, self.test_idx)
+                )
+
+    def _hold_out_unlabeled(self) -> None:
         if not self.n_labels or self.external_indexing is not None or not self.shuffle_set_split:
             return
         codes = self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY).ravel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,23 +9,23 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
-from sklearn import mixture
 from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from torch.nn import functional
 
 from mixvi.distributions import Components
+from mixvi.distributions.ranks import n_ranks, rank
 from mixvi.module import MixtureVAE
 from mixvi.priors import GaussianMixture, LatentPrior, StandardPrior, merge_tree
 
 from .labels import label_start
+from .ranks import gather, same_on_all_ranks_
+from .tied import fit_tied, sizes_and_means
 
 __all__ = ["StartComponents", "fit_start", "overcluster", "start_components"]
 
 MIN_FINE = 30  # k-means clusters before merging, or twice the number wanted
 MIN_CELLS = 5  # cells per such cluster on average, at least
-RIDGE = 1e-3  # added to the start's covariance
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Latent:
 def encode(
     module: MixtureVAE, batches: Iterable[dict[str, Tensor]], n_cells: int = 50_000
 ) -> Latent:
-    """Encode mini-batches in random order until there are enough cells."""
+    """Encode mini-batches in random order until there are enough cells, of all processes."""
     training = module.training
     module.eval()
     parts: dict[str, list[Tensor]] = {"z": [], "h": [], "c": [], "labels": []}
@@ -55,12 +54,12 @@ def encode(
         known = module.known_labels(tensors)
         if known is not None:
             parts["labels"].append(known.to(outputs["c"].device))
-        if sum(map(len, parts["z"])) >= n_cells:
+        if sum(map(len, parts["z"])) * n_ranks() >= n_cells:
             break
     module.train(training)
     with torch.inference_mode(False):  # the module may take gradients on its way from here
-        joined = {name: torch.cat(p).clone() if p else None for name, p in parts.items()}
-    return Latent(**joined)  # type: ignore[arg-type]
+        joined = gather(torch.cat(p).clone() if p else None for p in parts.values())
+    return Latent(*joined)  # type: ignore[arg-type]
 
 
 def start_components(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -> None:
@@ -77,6 +76,12 @@ def start_components(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -
         Mini-batches of training cells in random order.
     """
     latent = encode(module, batches)
+    if rank() == 0 or n_ranks() == 1:
+        _start(module, latent)
+    same_on_all_ranks_(module)
+
+
+def _start(module: MixtureVAE, latent: Latent) -> None:
     n_components, per_label = module.prior.n_components, module.prior.components_per_label
     n_free = n_components - module.n_labels * per_label
     if latent.labels is not None and (latent.labels >= 0).any():
@@ -138,8 +143,10 @@ def overcluster(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -> Non
     n_fine = _n_fine(module.prior.n_components, len(latent.z))
     prior = GaussianMixture(Components(n_fine, module.n_latent, covariance="tied"))
     prior = prior.to(latent.z.device).train(module.training)
-    weights = torch.as_tensor(fit_start(latent.z.cpu().numpy(), n_fine)).to(latent.z)
-    prior.initialize_(latent.z, weights, latent.c)
+    if rank() == 0 or n_ranks() == 1:
+        weights = torch.as_tensor(fit_start(latent.z.cpu().numpy(), n_fine)).to(latent.z)
+        prior.initialize_(latent.z, weights, latent.c)
+    same_on_all_ranks_(prior)
     module.pretraining_prior = prior
 
 
@@ -172,47 +179,27 @@ def fit_start(z: np.ndarray, n_clusters: int) -> np.ndarray:
     if n_clusters < 2:
         return np.ones((len(z), 1))
     n_fine = _n_fine(n_clusters, len(z))
-    coarse = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(z)
-    fine = KMeans(n_fine, n_init=10, random_state=seed).fit_predict(z)
-    fits = [_fit_mixture(z, start) for start in (coarse, _merge(z, fine, n_clusters))]
-    return max(fits, key=lambda fit: fit.lower_bound_).predict_proba(z)
-
-
-def _moments(z: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sizes, means and variances of a partition, and nothing of clusters without cells."""
-    members = clusters == np.unique(clusters)[:, None]
-    counts = members.sum(1)
-    means = members @ z / counts[:, None]
-    return counts, means, members @ z**2 / counts[:, None] - means**2
+    coarse, fine = (_k_means(z, n, seed) for n in (n_clusters, n_fine))
+    fits = (fit_tied(z, start) for start in (coarse, _merge(z, fine, n_clusters)))
+    return max(fits, key=lambda fit: fit.log_likelihood).probs
 
 
 def _merge(z: np.ndarray, fine: np.ndarray, n_clusters: int) -> np.ndarray:
     """Fine clusters, merged to their number."""
-    counts, means, variances = _moments(z, fine)
+    counts, means = sizes_and_means(z, fine)
+    variances = sizes_and_means(z**2, fine)[1] - means**2
     spread = variances.clip(min=0) + 0.01 * z.var(0)  # a cluster of one cell has none of its own
     tree = merge_tree(
         torch.as_tensor(counts / len(z)), torch.as_tensor(means), torch.as_tensor(spread)
     )
-    return tree.cut(n_clusters)[np.unique(fine, return_inverse=True)[1]]
+    return tree.cut(n_clusters)[fine]
 
 
-def _fit_mixture(z: np.ndarray, clusters: np.ndarray) -> mixture.GaussianMixture:
-    """EM from a partition."""
-    counts, means, _ = _moments(z, clusters)
-    residuals = z - means[np.unique(clusters, return_inverse=True)[1]]
-    covariance = residuals.T @ residuals / len(z) + RIDGE * np.eye(z.shape[1])
-    model = mixture.GaussianMixture(
-        len(counts),
-        covariance_type="tied",
-        reg_covar=RIDGE,
-        max_iter=200,
-        weights_init=counts / len(z),
-        means_init=means,
-        precisions_init=np.linalg.inv(covariance),
-    )
-    with warnings.catch_warnings():  # near the optimum is near enough to start from
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(z)
+def _k_means(z: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
+    """Cluster of every cell, the best of several tries; of many clusters one try is as good."""
+    tries = min(10, max(1, 600 // n_clusters))
+    clusters = KMeans(n_clusters, n_init=tries, random_state=seed).fit_predict(z)
+    return np.unique(clusters, return_inverse=True)[1]  # of equal cells there are fewer
 
 
 class StartComponents(Callback):
