@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from scvi.model.base import BaseMinifiedModeModelClass, RNASeqMixin, VAEMixin
+from scvi.model.base import BaseMinifiedModeModelClass
 from torch import nn
 
 from mixvi.distributions import (
@@ -28,6 +28,7 @@ from .condition_effects import ConditionEffectsMixin
 from .counterfactual import CounterfactualMixin
 from .density import DensityMixin
 from .generation import GenerationMixin
+from .inherited import InheritedMixin
 from .labels import LabelsMixin, check_components_per_label
 from .merging import MergingMixin
 from .options import choice
@@ -64,8 +65,7 @@ class MixtureModel(
     ConditionEffectsMixin,
     GenerationMixin,
     DensityMixin,
-    RNASeqMixin,
-    VAEMixin,
+    InheritedMixin,
     BaseMinifiedModeModelClass,
 ):
     """Base of the models; a subclass adds the latent prior."""

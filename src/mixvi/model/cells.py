@@ -28,11 +28,12 @@ def check_anndata(adata: Any) -> None:
     TypeError
         If it is not.
     """
-    if not isinstance(adata, AnnData):
-        raise TypeError(
-            f"expected an AnnData, found {type(adata).__name__}; make one: anndata.AnnData(X), or "
-            "read it: anndata.read_h5ad(path)"
-        )
+    if isinstance(adata, AnnData):
+        return
+    todo = "make one: anndata.AnnData(X), or read it: anndata.read_h5ad(path)"
+    if modalities := list(getattr(adata, "mod", ())):  # of a MuData
+        todo = f"take one modality: mdata[{modalities[0]!r}]"
+    raise TypeError(f"expected an AnnData, found {type(adata).__name__}; {todo}")
 
 
 def check_cells(adata: AnnData) -> None:

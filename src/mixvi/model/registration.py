@@ -19,6 +19,7 @@ from .cells import check_anndata, check_cells, check_indices
 from .checks import check_columns, check_matrix, get_matrix
 from .columns import as_list, check_categories
 from .genes import match_genes
+from .joint_categories import JointCategories
 from .manager import CellManager, attach
 from .options import choice
 
@@ -113,7 +114,7 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
             fields.NumericalObsField(
                 REGISTRY_KEYS.SIZE_FACTOR_KEY, size_factor_key, required=False
             ),
-            fields.CategoricalJointObsField(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
+            JointCategories(REGISTRY_KEYS.CAT_COVS_KEY, categorical_covariate_keys),
             fields.NumericalJointObsField(REGISTRY_KEYS.CONT_COVS_KEY, continuous_covariate_keys),
         ]
         minify_type = get_minify_type(adata)

@@ -25,6 +25,7 @@ class SavingMixin(BaseMinifiedModeModelClass):
     """scvi-tools' files, with a manifest beside them."""
 
     history_: dict[str, Any] | None
+    registry_: dict[str, Any]
 
     def save(
         self,
@@ -69,6 +70,10 @@ class SavingMixin(BaseMinifiedModeModelClass):
             )
         name = f"{prefix or ''}{FILE}"
         cells = f"{prefix or ''}adata.h5ad"
+        # cells of a data module: what scvi-tools would ask the module for is in the registry
+        registry = self.registry_
+        own = {"setup_method_name": "setup_anndata", "model_name": type(self).__name__}
+        self.registry_ = {**registry, **own}
         with filling_directory(target, first=manifest_name(prefix), remove=[cells]) as directory:
             try:
                 super().save(str(directory), prefix, True, save_anndata, **kwargs)
@@ -78,6 +83,8 @@ class SavingMixin(BaseMinifiedModeModelClass):
                     f"{(str(error) or type(error).__name__).splitlines()[0][:120]}; free space on "
                     "the disk or choose another directory"
                 ) from error
+            finally:
+                self.registry_ = registry
             write_manifest(directory, prefix, type(self).__name__, target)
 
     @classmethod
