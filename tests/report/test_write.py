@@ -2,6 +2,7 @@
 
 import base64
 import re
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -155,6 +156,26 @@ def test_nothing_is_changed(tmp_path):
     pd.testing.assert_frame_equal(adata.obs, before.obs)
     np.testing.assert_array_equal(adata.X.data, before.X.data)
     np.testing.assert_array_equal(adata.X.indptr, before.X.indptr)
+
+
+def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    page = tmp_path / "page.html"
+    page.write_text("old")
+
+    def lost(self, text, encoding):
+        self.write_bytes(text[:100].encode(encoding))
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", lost)
+        with pytest.raises(OSError, match="disk full"):
+            write_report(annotated(), page)
+    assert page.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+    write_report(annotated(), str(page))
+    assert page.read_text("utf-8").endswith("</html>")
+    with pytest.raises(FileNotFoundError):
+        write_report(annotated(), tmp_path / "nowhere" / "page.html")
 
 
 def test_latest_run_or_the_one_that_is_named(tmp_path):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.transforms import Transform
 
-from mixvi.pl._columns import MISSING, categories, colors, stored_run
+from mixvi.pl._columns import MISSING, color_of, stored_run
 
 __all__ = ["merge_tree"]
 
@@ -52,8 +52,7 @@ def merge_tree(adata: AnnData, *, key: str = "cgmdvae", ax: Axes | None = None) 
         If the clusters or the tree are missing.
     """
     run = stored_run(adata, key, "tree", "components", "weights", "cluster_of_component")
-    names = categories(adata, key).cat.categories
-    shades = dict(zip(names, colors(adata, key, len(names)), strict=True))
+    shades = color_of(adata, key)
     weights = np.asarray(run["weights"], dtype=float)
     clusters = [str(name) for name in run["cluster_of_component"]]
     merges = np.asarray(run["tree"]["merges"], dtype=int)
