@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from mixvi._arguments import refuse_existing
-from mixvi._console import only_our_noise, refusing
+from mixvi._console import only_our_noise, refusing, working
 from mixvi._input import read
 from mixvi.report import write_report
 
@@ -50,7 +50,8 @@ def report_cells(
     """
     refuse_existing([output], force=force)
     cells = read(path)
-    with refusing(OSError, KeyError, ValueError), only_our_noise():
+    drawing = working("drawing the report")
+    with refusing(OSError, KeyError, ValueError), only_our_noise(), drawing:
         write_report(
             cells, output, key=key, label_key=labels_key, basis=basis, title=title or path.name
         )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.model.specs import QUICK
-from tests.report.cells import annotated
+from tests.report.cells import add_tree, annotated
 from tests.report.page import parse
 
 from mixvi import datasets, tl
@@ -79,6 +79,7 @@ QUOTED = "\"'><img src=x onerror=alert(1)>&{{7*7}}"
 
 def test_names_are_harmless(tmp_path):
     adata = annotated(names=(EVIL, QUOTED, "</style></script>"))
+    add_tree(adata)
     adata.obs["donor"] = adata.obs["donor"].replace({"d1": EVIL, "d2": QUOTED})
     adata.obs[EVIL] = "yes"
     adata.obs_names = [f"{EVIL}{i}\n\u2028" for i in range(300)]
@@ -89,7 +90,9 @@ def test_names_are_harmless(tmp_path):
     adata.uns["cgmdvae"]["versions"] = {QUOTED: EVIL}
     adata.uns["cgmdvae_colors"] = ["red;background:url(https://x.test/)", QUOTED, EVIL]
     page = report(adata, tmp_path, title=EVIL)
-    harmless = report(annotated(), tmp_path)
+    ordinary = annotated()
+    add_tree(ordinary)
+    harmless = report(ordinary, tmp_path)
     for tag in ("script", "style", "img", "iframe", "link"):
         assert len(page.every(tag)) == len(harmless.every(tag)), tag
     assert not page.every("img")

@@ -28,6 +28,7 @@ from .markers import find_markers
 from .mixing import describe_spread
 from .run import Run, find_run, text
 from .training import describe_training
+from .tree import describe_tree
 from .uncertainty import describe_uncertainty
 
 __all__ = ["write_report"]
@@ -119,6 +120,7 @@ def _content(
         "spreads": spreads,
         "training": training,
         "advice": advice,
+        "tree": describe_tree(adata, run),
         "picture": draw_cells(adata, run, label_key, basis),
         "label_key": label_key,
         "contingency": None if label_key is None else _contingency(adata, run, label_key),
