@@ -4,7 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any, NoReturn
 
 import typer
@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mixvi._keys import Keys
+from mixvi._progress import no_bars
 
-__all__ = ["only_our_noise", "print_clusters", "print_scores", "refuse", "refusing"]
+__all__ = ["only_our_noise", "print_clusters", "print_scores", "refuse", "refusing", "working"]
 
 _NOISY = ("scvi", "lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning")
 
@@ -36,11 +37,12 @@ def refusing(*errors: type[Exception]) -> Iterator[None]:
 
 
 @contextmanager
-def only_our_noise() -> Iterator[None]:
+def only_our_noise(*, bars: bool = True) -> Iterator[None]:
     """Silence the libraries below; what they print goes to stderr, our warnings stay."""
     loggers = [logging.getLogger(name) for name in _NOISY]
     levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+    drawn = nullcontext() if bars else no_bars()
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr), drawn:
         warnings.simplefilter("ignore")
         warnings.filterwarnings("default", module=r"mixvi(\.|$)")
         for logger in loggers:
@@ -50,6 +52,14 @@ def only_our_noise() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+@contextmanager
+def working(what: str, *, shown: bool = True) -> Iterator[None]:
+    """Say on a terminal that something without a bar of its own goes on."""
+    console = Console(stderr=True)
+    with console.status(what) if shown and console.is_terminal else nullcontext():
+        yield
 
 
 def print_scores(scores: dict[str, Any]) -> None:

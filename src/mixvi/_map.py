@@ -17,7 +17,7 @@ from mixvi._arguments import (
     refuse_existing,
     refuse_unwritable,
 )
-from mixvi._console import only_our_noise, print_clusters, refuse, refusing
+from mixvi._console import only_our_noise, print_clusters, refuse, refusing, working
 from mixvi._files import replacing
 from mixvi._input import read, write
 from mixvi._keys import Keys
@@ -103,7 +103,7 @@ def map_cells(
         except OSError as error:
             refuse_unwritable([output, report], error)
         outputs.enter_context(refusing(ValueError, KeyError, TypeError, OSError))
-        outputs.enter_context(only_our_noise())
+        outputs.enter_context(only_our_noise(bars=not quiet))
         key = key_added or default_key(known, labels_key)
         joined = tl.transfer(
             cells,
@@ -124,7 +124,7 @@ def map_cells(
         write(result, h5ad)
         outputs.close()  # the cells are there, whatever becomes of the page
         if page is not None:
-            with only_our_noise():
+            with only_our_noise(), working("drawing the report", shown=not quiet):
                 write_report(cells, page, key=key, title=path.name)
     if not quiet:
         print_clusters(cells, Keys(key))

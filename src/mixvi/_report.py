@@ -6,8 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from mixvi._arguments import refuse_existing
-from mixvi._console import only_our_noise, refusing
-from mixvi._files import replacing
+from mixvi._console import only_our_noise, refusing, working
 from mixvi._input import read
 from mixvi.report import write_report
 
@@ -51,8 +50,9 @@ def report_cells(
     """
     refuse_existing([output], force=force)
     cells = read(path)
-    with refusing(OSError, KeyError, ValueError), replacing(output) as page, only_our_noise():
+    drawing = working("drawing the report")
+    with refusing(OSError, KeyError, ValueError), only_our_noise(), drawing:
         write_report(
-            cells, page, key=key, label_key=labels_key, basis=basis, title=title or path.name
+            cells, output, key=key, label_key=labels_key, basis=basis, title=title or path.name
         )
     typer.echo(f"wrote {output}")

@@ -23,7 +23,14 @@ from mixvi._arguments import (
     refuse_existing,
     refuse_unwritable,
 )
-from mixvi._console import only_our_noise, print_clusters, print_scores, refuse, refusing
+from mixvi._console import (
+    only_our_noise,
+    print_clusters,
+    print_scores,
+    refuse,
+    refusing,
+    working,
+)
 from mixvi._files import replacing, replacing_directory
 from mixvi._input import read, variable_genes, without_empty, write
 from mixvi._keys import Keys
@@ -56,11 +63,21 @@ def main(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print and exit."),
     ] = False,
 ) -> None:
-    """Cluster single cells with a mixture variational autoencoder.
+    """Cluster single cells, and map new ones, with a mixture variational autoencoder.
 
-    Start with `mixvi demo`, then `mixvi cluster cells.h5ad -o clustered.h5ad`. With `--model-dir`
-    the model is kept, and `mixvi map` puts new cells on it. With
-    `--report` you also get a page to look at.
+    **See it work** on real cells, without data of your own: `mixvi demo`
+
+    **Cluster** raw counts; results are written beside what is in the file, for scanpy:
+    `mixvi cluster cells.h5ad -o out.h5ad --layer counts --batch-key donor`
+
+    **Look** at the result: `mixvi report out.h5ad -o report.html`
+
+    **Map** new cells onto labeled ones, and find what is new among them. First
+    `mixvi cluster reference.h5ad -o out.h5ad --labels-key cell_type --model-dir atlas`, then
+    `mixvi map query.h5ad --reference atlas -o mapped.h5ad`
+
+    `mixvi COMMAND --help` explains every option. Input files are never changed, and outputs
+    appear whole or not at all.
     """
 
 
@@ -170,7 +187,7 @@ def cluster(
             save = outputs.enter_context(replacing_directory(model_dir)) if model_dir else None
         except OSError as error:
             refuse_unwritable([output, model_dir, report], error)
-        outputs.enter_context(only_our_noise())
+        outputs.enter_context(only_our_noise(bars=not quiet))
         if 0 < n_top_genes < adata.n_vars and "highly_variable" not in adata.var:
             adata.var["highly_variable"] = variable_genes(
                 matrix, adata, n_top_genes, batch_key, counts
@@ -208,7 +225,7 @@ def cluster(
             write(adata, h5ad)
         outputs.close()  # the cells are there, whatever becomes of the page
         if page is not None:
-            with only_our_noise():
+            with only_our_noise(), working("drawing the report", shown=not quiet):
                 write_report(adata, page, key=key, label_key=score_against, title=path.name)
     if score_against is not None:
         print_scores(metrics.clustering_scores(adata.obs[score_against], adata.obs[key]))

@@ -1,9 +1,14 @@
 """Annotated cells without a training: everything that a run writes."""
 
+from dataclasses import asdict
+
 import anndata as ad
 import numpy as np
 import pandas as pd
+import torch
 from scipy import sparse
+
+from mixvi.priors import merge_tree
 
 EPOCHS = 60
 
@@ -61,3 +66,25 @@ def annotated(n_obs=300, *, names=("T", "B", "NK"), n_genes=40, key="cgmdvae", r
         "versions": {"mixvi": "0.1.0"},
     }
     return adata
+
+
+def add_tree(adata, per_cluster=3, key="cgmdvae"):
+    """Merge components to the clusters of ``annotated``; returns the tree."""
+    names = [str(name) for name in adata.obs[key].cat.categories]
+    rng = np.random.default_rng(1)
+    owners = np.repeat(np.arange(len(names)), per_cluster)
+    place = 8 * np.eye(len(names), 4)[owners] + rng.normal(0, 0.8, (len(owners), 4))
+    share = torch.as_tensor(rng.dirichlet(np.full(len(owners), 5.0)))
+    tree = merge_tree(share, torch.as_tensor(place), torch.full(place.shape, 0.5).double())
+    found = tree.cut(len(names))
+    assert len({*zip(owners.tolist(), found.tolist(), strict=True)}) == len(names)
+    heights = tree.linkage()[:, 2]
+    n_merges = len(owners) - len(names)
+    adata.uns[key] |= {
+        "components": np.array([f"c{k}" for k in range(len(owners))], dtype=object),
+        "weights": tree.weights,
+        "cluster_of_component": np.array(names, dtype=object)[owners],
+        "tree": asdict(tree),
+        "threshold": float(heights[max(n_merges - 1, 0) : n_merges + 1].mean()),
+    }
+    return tree

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.report.cells import annotated
+from tests.report.cells import add_tree, annotated
 
 from mixvi.report import write_report
 
@@ -57,6 +57,7 @@ def playwright():
 def path(tmp_path_factory) -> Path:
     adata = annotated(600, names=(EVIL, "B", "NK & co"))
     adata.obs["cell_type"] = adata.obs["cell_type"].str.upper()
+    add_tree(adata)
     path = tmp_path_factory.mktemp("report") / "page.html"
     write_report(adata, path, title=EVIL)
     return path
@@ -178,6 +179,25 @@ def test_keyboard_alone(visit):
     up = page.evaluate(names)
     page.keyboard.press("Enter")
     assert page.evaluate(names) == up[::-1]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_merge_tree_is_drawn(visit, scheme):
+    page = visit(scheme, width=390)
+    tree = page.locator("#tree svg.chart")
+    tree.scroll_into_view_if_needed()
+    box = tree.bounding_box()
+    assert box["width"] >= 560  # it scrolls inside its frame and can be read
+    colors = page.evaluate(
+        "[...document.querySelectorAll('#tree .within')].map((e) => getComputedStyle(e).stroke)"
+    )
+    assert len(set(colors)) == 3
+    assert page.locator("#tree .own").count() == 3
+    ink = page.evaluate("getComputedStyle(document.querySelector('#tree .between')).stroke")
+    background = page.evaluate("getComputedStyle(document.querySelector('#tree')).backgroundColor")
+    assert ink not in {"none", background}
+    page.evaluate("document.querySelector('#tree .scroll').scrollLeft = 999")
+    assert page.evaluate("document.querySelector('#tree .scroll').scrollLeft") > 0
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])

@@ -2,13 +2,14 @@
 
 import base64
 import re
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 from tests.model.specs import QUICK
-from tests.report.cells import annotated
+from tests.report.cells import add_tree, annotated
 from tests.report.page import parse
 
 from mixvi import datasets, tl
@@ -78,6 +79,7 @@ QUOTED = "\"'><img src=x onerror=alert(1)>&{{7*7}}"
 
 def test_names_are_harmless(tmp_path):
     adata = annotated(names=(EVIL, QUOTED, "</style></script>"))
+    add_tree(adata)
     adata.obs["donor"] = adata.obs["donor"].replace({"d1": EVIL, "d2": QUOTED})
     adata.obs[EVIL] = "yes"
     adata.obs_names = [f"{EVIL}{i}\n\u2028" for i in range(300)]
@@ -88,7 +90,9 @@ def test_names_are_harmless(tmp_path):
     adata.uns["cgmdvae"]["versions"] = {QUOTED: EVIL}
     adata.uns["cgmdvae_colors"] = ["red;background:url(https://x.test/)", QUOTED, EVIL]
     page = report(adata, tmp_path, title=EVIL)
-    harmless = report(annotated(), tmp_path)
+    ordinary = annotated()
+    add_tree(ordinary)
+    harmless = report(ordinary, tmp_path)
     for tag in ("script", "style", "img", "iframe", "link"):
         assert len(page.every(tag)) == len(harmless.every(tag)), tag
     assert not page.every("img")
@@ -155,6 +159,26 @@ def test_nothing_is_changed(tmp_path):
     pd.testing.assert_frame_equal(adata.obs, before.obs)
     np.testing.assert_array_equal(adata.X.data, before.X.data)
     np.testing.assert_array_equal(adata.X.indptr, before.X.indptr)
+
+
+def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    page = tmp_path / "page.html"
+    page.write_text("old")
+
+    def lost(self, text, encoding):
+        self.write_bytes(text[:100].encode(encoding))
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", lost)
+        with pytest.raises(OSError, match="disk full"):
+            write_report(annotated(), page)
+    assert page.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+    write_report(annotated(), str(page))
+    assert page.read_text("utf-8").endswith("</html>")
+    with pytest.raises(FileNotFoundError):
+        write_report(annotated(), tmp_path / "nowhere" / "page.html")
 
 
 def test_latest_run_or_the_one_that_is_named(tmp_path):

@@ -15,3 +15,7 @@ __all__ = [
     "simulate_conditional",
     "simulate_tissue",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -33,3 +33,7 @@ __all__ = [
     "within_type_mixing",
     "zone_scores",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,3 +6,7 @@ from .condition_effects import ConditionEffects
 from .rmve import RMVE
 
 __all__ = ["CGMDVAE", "RMVE", "ComponentTable", "ConditionEffects"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -35,6 +35,7 @@ from .options import choice
 from .registration import COUNT_LIKELIHOODS
 from .saving import SavingMixin
 from .training import TrainingMixin
+from .untrained import only_trained
 
 __all__ = ["Conditioning", "GeneLikelihood", "MixtureModel"]
 
@@ -55,6 +56,7 @@ LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
 }
 
 
+@only_trained
 class MixtureModel(
     SavingMixin,
     TrainingMixin,

@@ -38,6 +38,10 @@ class ComponentTable:
     means: pd.DataFrame
     scales: pd.DataFrame
 
+    def __repr__(self) -> str:
+        n_components, n_latent = self.means.shape
+        return f"ComponentTable({n_components} components in {n_latent} latent dimensions)"
+
 
 def summed_by_cluster(probs: np.ndarray, cluster_of_component: Sequence[int]) -> np.ndarray:
     """Responsibilities of clusters: the sums of those of their components, at most 1.

@@ -34,6 +34,14 @@ class ConditionEffects:
     clusters: pd.DataFrame
     genes: pd.DataFrame
 
+    def __repr__(self) -> str:
+        n_genes = self.genes.index.get_level_values(-1).nunique()
+        n_measured = int(self.clusters["measured"].sum())
+        return (
+            f"ConditionEffects({len(self.clusters)} clusters, {n_measured} measured in both "
+            f"conditions, {n_genes} genes)"
+        )
+
 
 class ConditionEffectsMixin(ShiftMixin):
     """The shifts of the clusters as tables."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix
 from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager
@@ -51,9 +53,21 @@ class CellManager(AnnDataManager):
         dataset: Any = super().create_torch_dataset(
             None, data_and_attributes, load_sparse_tensor=load_sparse_tensor and compressed
         )
+        if load_sparse_tensor and compressed:
+            _let_torch_speak()
         if self.adata.isbacked:
             dataset = InOrder(dataset)
         return dataset if indices is None else Subset(dataset, indices)
+
+
+def _let_torch_speak() -> None:
+    """Have torch say now, unheard, what it says once: that its compressed tensors are young.
+
+    The operations that we use are tested.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.sparse_csr_tensor(torch.tensor([0, 1]), torch.tensor([0]), torch.ones(1), size=(1, 1))
 
 
 class Kept(dict):

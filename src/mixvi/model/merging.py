@@ -11,6 +11,7 @@ from scvi.utils import unsupported_if_adata_minified
 from torch.distributions import Normal
 
 from mixvi import priors
+from mixvi._progress import progress
 from mixvi.priors import MergeTree
 from mixvi.priors.base import normal_points
 
@@ -181,7 +182,7 @@ class MergingMixin(ClusterMixin):
         qz = Normal(torch.as_tensor(mean), torch.as_tensor(variance).sqrt())
         heights = np.append(tree.linkage()[:, 2][::-1], np.nan)
         rows, log_p = {}, {}
-        for n_clusters in range(1, len(weights) + 1):
+        for n_clusters in progress(range(1, len(weights) + 1), "numbers of clusters"):
             member = tree.cut(n_clusters) == np.arange(n_clusters)[:, None]
             mass = member @ weights
             share = member * weights / np.maximum(mass, MIN_SHARE)[:, None]

@@ -9,6 +9,7 @@ from anndata import AnnData
 from torch import Tensor
 
 from .posterior import PosteriorMixin
+from .untrained import check_trained
 
 __all__ = ["FALSE_ALARM_RATE", "NoveltyMixin"]
 
@@ -70,6 +71,7 @@ class NoveltyMixin(PosteriorMixin):
                 "one known cell in twenty new"
             )
         if self.novelty_quantiles_ is None:
+            check_trained(self)
             raise RuntimeError(
                 "expected a model that was calibrated in training, found none of its quantiles; "
                 "call calibrate_novelty with known cells that were not trained on"

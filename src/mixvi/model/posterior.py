@@ -11,11 +11,13 @@ import torch
 from anndata import AnnData
 from torch import Tensor
 
-from mixvi._compat import validate_adata_or_dataloader
+from mixvi._compat import ADATA_MINIFY_TYPE, validate_adata_or_dataloader
+from mixvi._progress import progress
 from mixvi.module import MixtureVAE
 
 from .growth import NewComponents
 from .registration import RegistrationMixin
+from .untrained import check_trained
 
 __all__ = ["PosteriorMixin"]
 
@@ -69,12 +71,13 @@ class PosteriorMixin(RegistrationMixin):
         dataloader: Iterator[dict[str, Tensor]] | None,
     ) -> Iterator[dict[str, Tensor]]:
         """The mini-batches that every accessor works on."""
-        self._check_if_trained(warn=False, message=f"{self!r} is not trained; call train() first")
+        check_trained(self)
         validate_adata_or_dataloader(self, adata, dataloader)
         if dataloader is not None:
             return dataloader
         adata = self._validate_anndata(adata)
-        return self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size)
+        loader = self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size)
+        return progress(loader, "cells")
 
     def _make_data_loader(self, adata: AnnData, *args: Any, **kwargs: Any) -> Any:
         """scvi-tools' loader; compressed counts stay compressed."""
@@ -115,6 +118,34 @@ class PosteriorMixin(RegistrationMixin):
                 posterior["probs"], posterior["latent"], posterior["novelty"]
             )
         return posterior
+
+    def minify_adata(
+        self,
+        minified_data_type: str = ADATA_MINIFY_TYPE.LATENT_POSTERIOR,
+        use_latent_qzm_key: str = "X_latent_qzm",
+        use_latent_qzv_key: str = "X_latent_qzv",
+    ) -> None:
+        """Keep where the cells are in place of their counts, in a new AnnData of the model.
+
+        Parameters
+        ----------
+        minified_data_type
+            ``"latent_posterior_parameters"``, or the same with ``"_with_counts"``.
+        use_latent_qzm_key, use_latent_qzv_key
+            Keys of ``obsm`` with mean and variance of q(z | x); computed if they are not there.
+        """
+        cells, keys = self.adata, (use_latent_qzm_key, use_latent_qzv_key)
+        missing = [key for key in keys if key not in cells.obsm]
+        if missing:
+            moments = self.get_latent_representation(return_dist=True)
+            computed = dict(zip(keys, moments, strict=True))
+            cells.obsm.update({key: computed[key] for key in missing})
+        try:
+            super().minify_adata(minified_data_type, *keys)
+        finally:
+            for adata in {id(each): each for each in (cells, self.adata)}.values():
+                for key in missing:
+                    adata.obsm.pop(key, None)
 
     def _active_style(self) -> np.ndarray:
         return np.asarray(self.style_use_) > ACTIVE

@@ -39,3 +39,7 @@ __all__ = [
     "training_history",
     "umap_panels",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

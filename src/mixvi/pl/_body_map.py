@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
 from mixvi._keys import PlaceKeys
-from mixvi.pl._columns import MISSING, categories, colors, obs_column
+from mixvi.pl._columns import categories, colors, obs_column
 from mixvi.pl._columns import legend as name_categories
 from mixvi.pl._outline import draw_outline
 from mixvi.pl._places import (
@@ -21,6 +21,7 @@ from mixvi.pl._places import (
     p_value,
     stored_places,
 )
+from mixvi.pl._scatter import category_colors, shuffled
 
 __all__ = ["body_map"]
 
@@ -125,7 +126,7 @@ def draw_cells(
     axis: Axes, adata: AnnData, points: np.ndarray, color: str | None, *, legend: bool = True
 ) -> None:
     """Scatter cells in a fixed shuffled order, with a legend or a color bar."""
-    order = np.random.default_rng(0).permutation(len(points))
+    order = shuffled(len(points))
     style: dict[str, Any] = {
         "s": float(np.clip(30_000 / max(len(points), 1), 2, 22)),
         "linewidths": 0,
@@ -144,8 +145,7 @@ def draw_cells(
         return
     column = categories(adata, color)
     shades = colors(adata, color, len(column.cat.categories))
-    palette = np.array([*shades, MISSING], dtype=object)  # code −1 is a missing value
-    axis.scatter(x, y, c=list(palette[column.cat.codes.to_numpy()[order]]), **style)
+    axis.scatter(x, y, c=list(category_colors(column, shades)[order]), **style)
     if legend and len(shades) <= 40:
         name_categories(axis, column, shades, color)
 

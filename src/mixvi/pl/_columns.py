@@ -52,6 +52,12 @@ def colors(adata: AnnData, key: str, n_categories: int) -> list[str]:
     return ["gray"] * n_categories
 
 
+def color_of(adata: AnnData, key: str) -> dict[str, str]:
+    """Give the color of every category of a column, by its name."""
+    names = categories(adata, key).cat.categories
+    return dict(zip(names, colors(adata, key, len(names)), strict=True))
+
+
 def legend(axis: Axes, column: pd.Series, shades: list[str], title: str | None = None) -> None:
     """Name the categories of a column to the right of an axis, missing values last."""
     names = list(column.cat.categories)

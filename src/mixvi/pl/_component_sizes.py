@@ -5,7 +5,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from mixvi._keys import Keys
-from mixvi.pl._columns import MISSING, categories, colors, stored_run
+from mixvi.pl._columns import MISSING, categories, color_of, stored_run
 from mixvi.pl._scatter import new_axes
 
 __all__ = ["component_sizes"]
@@ -39,14 +39,7 @@ def component_sizes(adata: AnnData, *, key: str = "cgmdvae", ax: Axes | None = N
         If the run is missing.
     """
     run = stored_run(adata, key, "components", "weights", "cluster_of_component")
-    clusters = categories(adata, key)
-    shades = dict(
-        zip(
-            clusters.cat.categories,
-            colors(adata, key, len(clusters.cat.categories)),
-            strict=True,
-        )
-    )
+    shades = color_of(adata, key)
     names = [str(name) for name in run["components"]]
     owners = [str(name) for name in run["cluster_of_component"]]
     weights = np.asarray(run["weights"], dtype=float)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
 from mixvi._keys import Keys
-from mixvi.pl._columns import MISSING, categories, colors, obs_column, probabilities, stored_run
+from mixvi.pl._columns import MISSING, categories, color_of, obs_column, probabilities, stored_run
 from mixvi.pl._scatter import (
     LOOK,
     bare,
@@ -72,18 +72,17 @@ def components(
     confidence = obs_column(adata, Keys(key).confidence).to_numpy(dtype=float)
     probs, owners = _responsibilities(adata, key)
     ax = new_axes(ax)
-    shades = colors(adata, key, len(clusters.cat.categories))
+    of = color_of(adata, key)
     order = shuffled(adata.n_obs)
     x, y = points[order].T
     ax.scatter(
         x,
         y,
-        c=list(category_colors(clusters, shades)[order]),
+        c=list(category_colors(clusters, list(of.values()))[order]),
         s=point_size(adata.n_obs),
         alpha=np.clip(confidence[order], FAINTEST, 1),
         **LOOK,
     )
-    of = dict(zip(clusters.cat.categories, shades, strict=True))
     for name, owner in zip(probs.columns, owners, strict=True):
         q = probs[name].to_numpy(dtype=float)
         if q.sum() >= 1:

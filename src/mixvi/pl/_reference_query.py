@@ -5,7 +5,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from mixvi._keys import Keys
-from mixvi.pl._columns import MISSING, categories, colors, legend, obs_column
+from mixvi.pl._columns import MISSING, categories, color_of, legend, obs_column
 from mixvi.pl._scatter import LOOK, bare, category_colors, embedding, new_axes, point_size, shuffled
 
 __all__ = ["reference_query"]
@@ -52,14 +52,14 @@ def reference_query(
     novel = np.zeros(adata.n_obs, dtype=bool)
     if keys.novel in adata.obs:
         novel = adata.obs[keys.novel].to_numpy(dtype=bool) & is_query
-    shades = colors(adata, color, len(column.cat.categories))
+    of = color_of(adata, color)
     ax = new_axes(ax, (6.2, 4.6))
     order = shuffled(adata.n_obs)
     size = point_size(adata.n_obs)
     behind, front = order[~is_query[order]], order[is_query[order]]
     x, y = points.T
     ax.scatter(x[behind], y[behind], c=MISSING, s=size, **LOOK)
-    shown_colors = list(category_colors(column, shades)[front])
+    shown_colors = list(category_colors(column, list(of.values()))[front])
     ax.scatter(x[front], y[front], c=shown_colors, s=size, **LOOK)
     ringed = front[novel[front]]
     ax.scatter(
@@ -72,7 +72,6 @@ def reference_query(
         rasterized=True,
     )
     shown = column[is_query].cat.remove_unused_categories()
-    of = dict(zip(column.cat.categories, shades, strict=True))
     legend(ax, shown, [of[name] for name in shown.cat.categories], color)
     n, k = int(is_query.sum()), len(ringed)
     ax.set_title(f"{n:,} query cells on {len(behind):,}; {k:,} may be new (ringed)", fontsize=10)

@@ -78,6 +78,11 @@ class MergeTree:
     loss: Float[np.ndarray, " M-1"]
     sizes: Float[np.ndarray, " M-1"]
 
+    def __repr__(self) -> str:
+        n_components = len(self.weights)
+        heaviest = self.cost.max() if len(self.cost) else 0.0
+        return f"MergeTree({n_components} components, merges cost up to {heaviest:.3g})"
+
     def cut(self, n_clusters: int) -> Int[np.ndarray, " M"]:
         """Undo the last merges until there are ``n_clusters``.
 

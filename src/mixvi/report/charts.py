@@ -8,6 +8,8 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
+from .svg import label, picture, rounded
+
 __all__ = ["curves", "histogram"]
 
 WIDTH, HEIGHT = 440.0, 230.0
@@ -46,7 +48,7 @@ def curves(
     parts += frame.axes("epoch", y)
     for i, (name, line) in enumerate(series.items()):
         parts.append(frame.line(line, f"line c{i}", name))
-    return _svg(title, parts)
+    return picture(title, parts, WIDTH, HEIGHT)
 
 
 def histogram(
@@ -90,7 +92,7 @@ def histogram(
     ]
     if mark is not None:
         parts.append(frame.mark(mark, mark_text))
-    return _svg(title, parts)
+    return picture(title, parts, WIDTH, HEIGHT)
 
 
 class _Frame:
@@ -113,18 +115,18 @@ class _Frame:
         for tick in _ticks(self.y0, self.y1, 5, whole):
             parts.append(
                 Markup('<line class="grid" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(
-                    LEFT, WIDTH - RIGHT, y=_round(self.y(tick))
+                    LEFT, WIDTH - RIGHT, y=rounded(self.y(tick))
                 )
             )
-            parts.append(_text(LEFT - 7, self.y(tick) + 4, _label(tick), "end"))
+            parts.append(label(LEFT - 7, self.y(tick) + 4, _label(tick), "end"))
         for tick in _ticks(self.x0, self.x1, 6):
-            parts.append(_text(self.x(tick), bottom + 17, _label(tick), "middle"))
+            parts.append(label(self.x(tick), bottom + 17, _label(tick), "middle"))
         parts.append(
             Markup('<line class="axis" x1="{}" x2="{}" y1="{y}" y2="{y}"/>').format(
                 LEFT, WIDTH - RIGHT, y=bottom
             )
         )
-        parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x, "middle", "name"))
+        parts.append(label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x, "middle", "name"))
         middle = (TOP + bottom) / 2
         parts.append(
             Markup('<text class="name" text-anchor="middle" transform="translate(12,{}) ').format(
@@ -136,7 +138,7 @@ class _Frame:
 
     def line(self, values: np.ndarray, kind: str, name: str) -> Markup:
         there = np.flatnonzero(np.isfinite(values))
-        points = [f"{_round(self.x(i))},{_round(self.y(values[i]))}" for i in there.tolist()]
+        points = [f"{rounded(self.x(i))},{rounded(self.y(values[i]))}" for i in there.tolist()]
         return Markup('<polyline class="{}" points="{}"><title>{}</title></polyline>').format(
             kind, " ".join(points), name
         )
@@ -147,10 +149,10 @@ class _Frame:
             '<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>'
         ).format(
             "bar above" if above else "bar",
-            _round(x + 0.5),
-            _round(y),
-            _round(max(self.x(right) - x - 1, 0.5)),
-            _round(HEIGHT - BOTTOM - y),
+            rounded(x + 0.5),
+            rounded(y),
+            rounded(max(self.x(right) - x - 1, 0.5)),
+            rounded(HEIGHT - BOTTOM - y),
             f"{_label(left)} to {_label(right)}: {n:,} cells",
         )
 
@@ -158,17 +160,17 @@ class _Frame:
         x = self.x(value)
         right = x > (LEFT + WIDTH) / 2
         return Markup('<line class="mark" x1="{x}" x2="{x}" y1="{}" y2="{}"/>').format(
-            TOP, HEIGHT - BOTTOM, x=_round(x)
-        ) + _text(x + (-6 if right else 6), TOP + 8, name, "end" if right else "start", "marked")
+            TOP, HEIGHT - BOTTOM, x=rounded(x)
+        ) + label(x + (-6 if right else 6), TOP + 8, name, "end" if right else "start", "marked")
 
     def band(self, start: float, stop: float, name: str) -> Markup:
         x, width = self.x(start), self.x(stop) - self.x(start)
         band = Markup('<rect class="band" x="{}" y="{}" width="{}" height="{}"/>').format(
-            _round(x), TOP, _round(width), HEIGHT - TOP - BOTTOM
+            rounded(x), TOP, rounded(width), HEIGHT - TOP - BOTTOM
         )
         if width < 120:
             return band
-        return band + _text(x + width / 2, TOP + 14, name, "middle", "quiet")
+        return band + label(x + width / 2, TOP + 14, name, "middle", "quiet")
 
 
 def _ticks(low: float, high: float, n: int, whole: bool = False) -> list[float]:
@@ -179,18 +181,3 @@ def _ticks(low: float, high: float, n: int, whole: bool = False) -> list[float]:
 
 def _label(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _round(value: float) -> str:
-    return f"{value:.1f}"
-
-
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "tick") -> Markup:
-    return Markup('<text class="{}" x="{}" y="{}" text-anchor="{}">{}</text>').format(
-        kind, _round(x), _round(y), anchor, text
-    )
-
-
-def _svg(title: str, parts: list[Markup]) -> Markup:
-    head = Markup('<svg class="chart" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">')
-    return head.format(WIDTH, HEIGHT, title) + Markup("").join(parts) + Markup("</svg>")

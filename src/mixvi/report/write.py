@@ -15,6 +15,7 @@ from anndata import AnnData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mixvi._files import replacing
 from mixvi.pl._columns import categories, obs_column
 from mixvi.pl._contingency import hungarian_order
 
@@ -27,6 +28,7 @@ from .markers import find_markers
 from .mixing import describe_spread
 from .run import Run, find_run, text
 from .training import describe_training
+from .tree import describe_tree
 from .uncertainty import describe_uncertainty
 
 __all__ = ["write_report"]
@@ -54,7 +56,7 @@ def write_report(
         Cells annotated by :func:`mixvi.tl.cgmdvae`, :func:`mixvi.tl.rmve`,
         :func:`mixvi.tl.transfer` or ``model.annotate``. Not changed.
     path
-        The ``.html`` file to write; one that is there is replaced.
+        The ``.html`` file to write; one that is there is replaced when the new one is whole.
     key
         The ``key_added`` of the run; by default the latest.
     label_key
@@ -70,6 +72,8 @@ def write_report(
     ------
     KeyError
         If there is no such run, column or embedding.
+    OSError
+        If the file cannot be written.
 
     Examples
     --------
@@ -82,8 +86,8 @@ def write_report(
         label_key = label_key if label_key in adata.obs else None
     else:
         obs_column(adata, label_key)
-    page = Path(path)
-    page.write_text(_render(_content(adata, run, label_key, basis, title)), encoding="utf-8")
+    with replacing(Path(path)) as page:
+        page.write_text(_render(_content(adata, run, label_key, basis, title)), encoding="utf-8")
 
 
 def _content(
@@ -116,6 +120,7 @@ def _content(
         "spreads": spreads,
         "training": training,
         "advice": advice,
+        "tree": describe_tree(adata, run),
         "picture": draw_cells(adata, run, label_key, basis),
         "label_key": label_key,
         "contingency": None if label_key is None else _contingency(adata, run, label_key),

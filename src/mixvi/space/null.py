@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixvi._progress import progress
+
 from .fit import PENALTIES, _checked, spread
 from .groups import group_folds
 from .ridge import cross_validate, moments, squared_error
@@ -107,7 +109,8 @@ def permutation_null(
 
     at_once = max(1, _NUMBERS_AT_ONCE // places.size)
     found: list[np.ndarray] = []
-    left = chain([places], islice(shuffles, n_permutations))
+    shuffled = chain([places], islice(shuffles, n_permutations))
+    left = progress(shuffled, "shuffled places", n_permutations + 1)
     while part := list(islice(left, at_once)):
         found.append(scores(np.stack(part)))
     r2 = np.concatenate(found)

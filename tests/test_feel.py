@@ -1,0 +1,47 @@
+"""Manners: names to complete, help that teaches, plots and tools that say what comes first."""
+
+import anndata as ad
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import mixvi
+from mixvi.cli import app
+
+PACKAGES = ["datasets", "metrics", "model", "pl", "report", "tl"]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_completion_offers_what_is_for_users(name):
+    package = getattr(mixvi, name)
+    assert sorted(dir(package)) == sorted(package.__all__)
+    assert all(hasattr(package, each) for each in package.__all__)
+    assert name in mixvi.__all__
+
+
+def test_help_teaches():
+    text = " ".join(CliRunner().invoke(app, ["--help"], env={"COLUMNS": "100"}).stdout.split())
+    for step in ("mixvi demo", "mixvi cluster cells.h5ad", "mixvi report", "mixvi map query.h5ad"):
+        assert step in text
+    order = [text.index(step) for step in ("demo", "cluster cells", "report out", "map query")]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda cells: mixvi.pl.merge_tree(cells),
+        lambda cells: mixvi.pl.component_sizes(cells),
+        lambda cells: mixvi.pl.training_history(cells),
+        lambda cells: mixvi.pl.novelty(cells),
+        lambda cells: mixvi.pl.responsibilities(cells),
+        lambda cells: mixvi.pl.contingency(cells, label_key="type"),
+        lambda cells: mixvi.tl.merge_components(cells, 3),
+        lambda cells: mixvi.tl.stability(cells, ["seed_1"]),
+    ],
+)
+def test_what_needs_a_run_says_so(call):
+    cells = ad.AnnData(np.ones((4, 3)))
+    cells.obs["type"] = list("aabb")
+    with pytest.raises(KeyError, match=r"expected .* found .*(run|train|fit)"):
+        call(cells)
