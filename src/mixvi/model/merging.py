@@ -19,7 +19,7 @@ from .clusters import ClusterMixin
 
 __all__ = ["AUTO_THRESHOLD", "MergingMixin", "cut_tree", "tree_of"]
 
-AUTO_THRESHOLD = 0.12
+AUTO_THRESHOLD = 0.14
 MIN_SHARE = 1e-9  # of a component that no cell is in: it must still have a place in the tree
 
 
@@ -48,7 +48,7 @@ def cut_tree(
     n_clusters
         Number of clusters.
     threshold
-        Or the cost of the merge that is not made any more; .12 if neither is given.
+        Or the cost of the merge that is not made any more; .14 if neither is given.
 
     Raises
     ------
@@ -111,7 +111,7 @@ class MergingMixin(ClusterMixin):
         n_clusters
             Number of clusters.
         threshold
-            Stop before the first merge that costs this share of the components' HSIC; .12 by
+            Stop before the first merge that costs this share of the components' HSIC; .14 by
             default, chosen on simulated cells and the embedded PBMC. Larger: fewer clusters.
         dataloader
             Cells whose shares weigh the components, for a model without an AnnData.

@@ -34,7 +34,7 @@ def merge_components(
     n_clusters
         Number of clusters.
     threshold
-        Or: stop before the first merge that costs this share of the components' HSIC; .12 if
+        Or: stop before the first merge that costs this share of the components' HSIC; .14 if
         neither is given. Larger: fewer clusters.
     key
         The ``key_added`` of the run.
