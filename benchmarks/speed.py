@@ -47,14 +47,17 @@ class Sizes:
         Cells of the run whose memory is looked at.
     repeats
         Pairs of every comparison.
+    methods
+        Whose memory and growth are measured.
     """
 
     n_cells: int = 10_000
     batch_sizes: tuple[int, ...] = (128, 512, 1024)
     n_components: tuple[int, int] = (10, 500)
-    growing: tuple[int, ...] = (10_000, 100_000)
+    growing: tuple[int, ...] = (10_000, 30_000, 100_000, 300_000)
     n_large: int = 100_000
     repeats: int = 5
+    methods: tuple[str, ...] = ("SCVI", *MODELS)
 
 
 SMOKE = Sizes(600, (128,), (5, 40), (300, 600), 600, 1)
@@ -214,7 +217,9 @@ def growth(adata: ad.AnnData, sizes: Sizes, accelerator: str) -> list[Row]:
     """Cost per cell of an epoch as the cells become more; the ratio is a slope on log scales."""
     rows = []
     sets = [many_cells(adata, n) for n in sizes.growing]
-    for name in MODELS:
+    for name in sizes.methods:
+        if name == "SCVI":
+            continue
         costs = [of_one_epoch(trainer(name, cells, 512, accelerator), (1, 2)) for cells in sets]
         seconds = [each.wall for each in costs]
         slope = float(np.polyfit(np.log(sizes.growing), np.log(seconds), 1)[0])
@@ -245,7 +250,7 @@ def labels(adata: ad.AnnData, sizes: Sizes, accelerator: str) -> list[Row]:
 def memory(adata: ad.AnnData, sizes: Sizes, accelerator: str) -> list[Row]:
     """Largest memory of a training run beyond the interpreter's, in sizes of the count matrix."""
     rows = []
-    for name in ("SCVI", *MODELS):
+    for name in sizes.methods:
         start = perf_counter()
         ratio, matrix = peak_memory(name, adata, sizes.n_large)
         found = {"seconds": perf_counter() - start, "ratio": ratio}
@@ -275,6 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--what", default=",".join(MEASURES), help="comma-separated [%(default)s]")
     parser.add_argument("--cells", type=int, help="cells of the comparisons [10,000]")
     parser.add_argument("--large", type=int, help="cells of the memory run [100,000]")
+    parser.add_argument("--methods", help="for memory and growth, comma-separated [all]")
     parser.add_argument("--repeats", type=int, help="rounds of every comparison [5]")
     parser.add_argument("--threads", type=int, default=1, help="of torch [%(default)s]")
     parser.add_argument("--accelerator", default="cpu", help="cpu or gpu [%(default)s]")
@@ -285,6 +291,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(options.threads)
     asked = {"n_cells": options.cells, "n_large": options.large, "repeats": options.repeats}
+    if options.methods is not None:
+        asked["methods"] = tuple(options.methods.split(","))
     base = SMOKE if options.smoke else Sizes()
     sizes = Sizes(**{**vars(base), **{k: v for k, v in asked.items() if v is not None}})
     source = None if options.data is None else ad.read_h5ad(options.data)

@@ -275,6 +275,27 @@ def test_end_to_end(cells, tmp_path):
     np.testing.assert_array_equal(ad.read_h5ad(again).obsm["X_cgmdvae"], written.obsm["X_cgmdvae"])
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_cells_on_the_disk_stay_there(cells, tmp_path):
+    out = tmp_path / "out.h5ad"
+    options = ["--n-components", 3, "--max-epochs", 2, "--accelerator", "cpu", "--n-top-genes", 20]
+    result = run("cluster", cells, "-o", out, "--backed", "--score-against", "cell_type", *options)
+    assert result.exit_code == 0, result.output
+    written = ad.read_h5ad(out)
+    assert (written.X != small().X).nnz == 0
+    assert written.var["highly_variable"].sum() == 20
+    assert written.obsm["cgmdvae_probs"].shape == (N_CELLS, 3)
+    assert "cell_type" in written.obs
+
+
+@pytest.mark.parametrize("option", [("--layer", "counts"), ("--drop-empty",)])
+def test_on_the_disk_only_x_as_it_is(cells, tmp_path, option):
+    result = run("cluster", cells, "-o", tmp_path / "out.h5ad", "--backed", *option)
+    assert result.exit_code == 2
+    assert "--backed" in result.output
+
+
 def test_method_and_number_of_clusters(cells, fake, tmp_path):
     output = tmp_path / "out.h5ad"
     assert run("cluster", cells, "-o", output, "-q").exit_code == 0

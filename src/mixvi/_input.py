@@ -1,5 +1,6 @@
 """Reading and writing files for the command line, and what is done before training."""
 
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,27 @@ import scanpy as sc
 from mixvi._console import refuse
 from mixvi.model.checks import get_matrix
 
-__all__ = ["read", "variable_genes", "without_empty", "write"]
+__all__ = ["read", "some_cells", "variable_genes", "without_empty", "write"]
+
+SOME = 50_000  # cells on the disk of which variable genes are found
 
 
-def read(path: Path) -> ad.AnnData:
-    """Read an ``.h5ad`` file, or say what is wrong with it and exit."""
+def read(path: Path, backed: bool = False) -> ad.AnnData:
+    """Read an ``.h5ad`` file, or say what is wrong with it and exit.
+
+    Parameters
+    ----------
+    path
+        The file.
+    backed
+        Whether the matrix stays on the disk.
+    """
     if not path.is_file():
         refuse(f"expected an .h5ad file, found no file {str(path)!r}; check the path")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on names that repeat: the checks say it
-            return ad.read_h5ad(path)
+            return ad.read_h5ad(path, backed="r" if backed else None)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         refuse(
             f"expected a readable .h5ad file, found {str(path)!r} damaged or of another format "
@@ -34,15 +45,23 @@ def read(path: Path) -> ad.AnnData:
 def write(adata: ad.AnnData, path: Path) -> None:
     """Write an ``.h5ad`` file, and look whether it is whole.
 
+    Of cells on the disk the file is copied, and what is not the matrix written again.
+
     Raises
     ------
     OSError
         If it is not: HDF5 has several errors for a full disk, and sometimes none.
     """
     try:
-        adata.write_h5ad(path, compression="gzip", compression_opts=1)
-        with h5py.File(path):
-            pass
+        if not adata.isbacked:
+            adata.write_h5ad(path, compression="gzip", compression_opts=1)
+        else:
+            shutil.copyfile(adata.filename, path)
+        with h5py.File(path, "r+" if adata.isbacked else "r") as file:
+            for name in ("obs", "var", "obsm", "uns") if adata.isbacked else ():
+                del file[name]
+                part = getattr(adata, name)
+                ad.io.write_elem(file, name, part if name in ("obs", "var") else dict(part))
     except (OSError, RuntimeError) as error:
         raise OSError(
             f"expected to write the cells, found: {str(error).splitlines()[0][:120]}; free space "
@@ -55,6 +74,16 @@ def without_empty(adata: ad.AnnData, layer: str | None) -> ad.AnnData:
     matrix = get_matrix(adata, layer)
     cells, genes = ((matrix != 0).sum(axis=axis) for axis in (1, 0))
     return adata[np.asarray(cells).ravel() > 0, np.asarray(genes).ravel() > 0].copy()
+
+
+def some_cells(adata: ad.AnnData) -> ad.AnnData:
+    """In memory, of cells on the disk as many as fit there at random; else all."""
+    if not adata.isbacked:
+        return adata
+    if adata.n_obs <= SOME:
+        return adata.to_memory()
+    rows = np.random.default_rng(0).choice(adata.n_obs, SOME, replace=False)
+    return adata[np.sort(rows)].to_memory()
 
 
 def variable_genes(

@@ -32,7 +32,7 @@ from mixvi._console import (
     working,
 )
 from mixvi._files import replacing, replacing_directory
-from mixvi._input import read, variable_genes, without_empty, write
+from mixvi._input import read, some_cells, variable_genes, without_empty, write
 from mixvi._keys import Keys
 from mixvi._map import map_cells
 from mixvi._report import Page, report_cells
@@ -131,6 +131,10 @@ def cluster(
     drop_empty: Annotated[
         bool, typer.Option("--drop-empty", help="First drop cells and genes without counts.")
     ] = False,
+    backed: Annotated[
+        bool,
+        typer.Option("--backed", help="Leave the counts on the disk: for more than fit in memory."),
+    ] = False,
     key_added: Annotated[
         str | None, typer.Option(help="Prefix of everything written.  [default: the method]")
     ] = None,
@@ -158,7 +162,9 @@ def cluster(
     if output.is_dir() or (model_dir is not None and model_dir.is_file()):
         refuse("expected a file as --output and a directory as --model-dir; swap or rename them")
     check_accelerator(accelerator)
-    adata = read(path)
+    if backed and (layer is not None or drop_empty):
+        refuse("expected neither --layer nor --drop-empty with --backed; put the counts in X first")
+    adata = read(path, backed)
     counts = gene_likelihood != Likelihood.normal
     with refusing(ValueError, KeyError, TypeError):
         keys = [batch_key, condition_key, labels_key, score_against]
@@ -189,13 +195,14 @@ def cluster(
             refuse_unwritable([output, model_dir, report], error)
         outputs.enter_context(only_our_noise(bars=not quiet))
         if 0 < n_top_genes < adata.n_vars and "highly_variable" not in adata.var:
+            looked_at = some_cells(adata)
             adata.var["highly_variable"] = variable_genes(
-                matrix, adata, n_top_genes, batch_key, counts
+                get_matrix(looked_at, layer), looked_at, n_top_genes, batch_key, counts
             )
         mask_var: str | bool = "highly_variable"
         if n_top_genes == 0 or mask_var not in adata.var:
             mask_var = False
-        else:
+        elif not backed:
             with refusing(ValueError):
                 trained = adata.var[mask_var].to_numpy(dtype=bool)
                 genes = adata.var_names[trained]

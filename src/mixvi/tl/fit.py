@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, ExitStack
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from mixvi.model.checks import check_matrix, check_numbers, get_matrix
 from mixvi.model.record import call
 
 from .genes import chosen_genes
+from .on_disk import genes_on_disk
 from .seeding import seeded
 
 __all__ = ["fit"]
@@ -53,8 +55,14 @@ def fit(
     genes = chosen_genes(adata, mask_var)
     layer = setup["layer"]
     check_numbers(get_matrix(adata, layer), layer or "X")
-    trained_on = adata[:, genes].copy() if not adata.isbacked else adata[:, genes].to_memory()
     with ExitStack() as stack:
+        if adata.isbacked and layer is None:
+            folder = stack.enter_context(TemporaryDirectory())
+            trained_on = genes_on_disk(adata, genes, Path(folder))
+            stack.callback(trained_on.file.close)
+        else:
+            part = adata[:, genes]
+            trained_on = part.to_memory() if adata.isbacked else part.copy()
         if save is not None:  # before training, not after
             directory = stack.enter_context(_new_directory(Path(save)))
         stack.enter_context(seeded(rng))
