@@ -3,6 +3,7 @@
 import anndata
 import mudata
 import numpy as np
+import pandas as pd
 import pytest
 import scvi
 from anndata.experimental import AnnCollection
@@ -79,7 +80,12 @@ def test_collection_of_files(trained, tmp_path):
 
     def batches():
         for start in range(0, 240, 70):
-            part = collection[start : start + 70].to_adata()
+            rows = collection[start : start + 70]
+            part = anndata.AnnData(
+                rows.X,
+                pd.DataFrame({key: rows.obs[key] for key in rows.obs.keys()}),
+                model.adata.var,
+            )
             yield from model._make_data_loader(model._validate_anndata(part))
 
     found = model.predict_proba(dataloader=batches())
@@ -182,9 +188,9 @@ def test_all_covariates_at_once(spec, conditioning):
     assert not np.allclose(model.get_normalized_expression(other), before)
 
 
+@pytest.mark.filterwarnings("ignore:From 0.4 .update:FutureWarning")
 def test_one_modality_of_several(spec):
     """A MuData is refused in plain words; its modality is an AnnData like any other."""
-    mudata.set_options(pull_on_update=False)
     proteins = cells(rng=1)
     proteins.var_names = [f"protein_{i}" for i in range(60)]
     both = mudata.MuData({"rna": cells(), "protein": proteins})

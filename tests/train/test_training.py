@@ -84,6 +84,7 @@ def test_best_weights_are_really_restored(model):
     assert validation == pytest.approx(keep.best_value, rel=0.02)
 
 
+@pytest.mark.contract
 def test_stops_early(model):
     model.train(
         200,

@@ -57,7 +57,8 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
         clusters, ``obs["{key}_confidence"]`` that of the cell's cluster, ``obs["{key}_entropy"]``
         their entropy in nats, ``obs["{key}_novelty"]`` −log p(z) in nats,
         ``obs["{key}_novel"]`` whether that is above the threshold that a share of
-        ``false_alarm_rate`` of held-out training cells exceeds. Where clusters are merged
+        ``false_alarm_rate`` of known cells exceeds (``uns`` has the rate that the number of
+        held-out cells can keep, if that is larger). Where clusters are merged
         components, ``obs["{key}_component"]`` and ``obsm["{key}_component_probs"]``.
         ``uns["{key}"]`` parameters, components, merge tree, training curves, versions.
         """
@@ -78,7 +79,8 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
         if self.novelty_quantiles_ is not None:
             threshold = self.novelty_threshold(false_alarm_rate)
             target.obs[keys.novel] = posterior["novelty"] > threshold
-            run |= {"novelty_threshold": threshold, "false_alarm_rate": false_alarm_rate}
+            kept = self._attainable_rate(false_alarm_rate)
+            run |= {"novelty_threshold": threshold, "false_alarm_rate": kept}
         target.uns[keys.params] = run
         write_clusters(
             target, keys, posterior["probs"], self.cluster_of_component_, self.cluster_names_

@@ -229,7 +229,8 @@ class MappingMixin(MergingMixin, NoveltyMixin):
             self.new_components_ = None
             del self.component_names_[n_known:]
             del self.cluster_of_component_[n_known:], self.cluster_names_[-n_new:]
-        threshold = self.novelty_threshold(self.query_growth_["false_alarm_rate"])
+        rate = self.query_growth_["false_alarm_rate"]
+        threshold = self.novelty_threshold(rate)
         posterior = self._posterior(None, None, None, None)
         novel = posterior["novelty"] > threshold
         means, scale = self._cluster_moments(posterior)
@@ -239,7 +240,7 @@ class MappingMixin(MergingMixin, NoveltyMixin):
             threshold,
             means=means,
             scale=scale,
-            **self.query_growth_,
+            **self.query_growth_ | {"false_alarm_rate": self._attainable_rate(rate)},
         )
         if found is None:
             return

@@ -8,6 +8,7 @@ import numpy as np
 from anndata import AnnData
 from torch import Tensor
 
+from .false_alarms import attainable_rate, check_rate, threshold_of
 from .posterior import PosteriorMixin
 from .untrained import check_trained
 
@@ -24,10 +25,13 @@ class NoveltyMixin(PosteriorMixin):
     ----------
     novelty_quantiles_
         Quantiles of the novelty of cells that were held out from training, evenly spaced from the
-        lowest to the highest. ``None`` before training.
+        lowest to the highest; of few cells their novelty itself. ``None`` before training.
+    novelty_cells_
+        Number of these cells.
     """
 
     novelty_quantiles_: list[float] | None = None
+    novelty_cells_: int | None = None
 
     def get_novelty(
         self,
@@ -50,13 +54,17 @@ class NoveltyMixin(PosteriorMixin):
         return self._posterior(adata, indices, batch_size, dataloader)["novelty"]
 
     def novelty_threshold(self, false_alarm_rate: float = FALSE_ALARM_RATE) -> float:
-        """Novelty that a share of held-out training cells exceeds.
+        """Novelty that at most a given share of known cells exceeds.
+
+        It is taken from the cells that were held out from training so that it holds for the next
+        cell of the same kind, however few they were
+        (:func:`mixvi.model.false_alarms.threshold_of`).
 
         Parameters
         ----------
         false_alarm_rate
             Share of known cells that may be called new. Smaller: fewer false alarms, and fewer of
-            the new cells are found.
+            the new cells are found. Below 1 / (n + 1), with n cells held out, it cannot be kept.
 
         Raises
         ------
@@ -65,19 +73,27 @@ class NoveltyMixin(PosteriorMixin):
         RuntimeError
             If the model has not been calibrated.
         """
-        if not 0 < false_alarm_rate < 1:
-            raise ValueError(
-                f"expected false_alarm_rate between 0 and 1, found {false_alarm_rate}; .05 calls "
-                "one known cell in twenty new"
-            )
+        check_rate(false_alarm_rate)
         if self.novelty_quantiles_ is None:
             check_trained(self)
             raise RuntimeError(
                 "expected a model that was calibrated in training, found none of its quantiles; "
                 "call calibrate_novelty with known cells that were not trained on"
             )
-        levels = np.linspace(0, 1, len(self.novelty_quantiles_))
-        return float(np.interp(1 - false_alarm_rate, levels, self.novelty_quantiles_))
+        return threshold_of(
+            np.asarray(self.novelty_quantiles_), self._n_calibrated, false_alarm_rate
+        )
+
+    @property
+    def _n_calibrated(self) -> int:
+        """Cells behind the quantiles; models of earlier versions do not say how many."""
+        if self.novelty_cells_ is None:
+            return len(self.novelty_quantiles_ or [])
+        return self.novelty_cells_
+
+    def _attainable_rate(self, false_alarm_rate: float) -> float:
+        """The rate that :meth:`novelty_threshold` keeps."""
+        return attainable_rate(false_alarm_rate, self._n_calibrated)
 
     def calibrate_novelty(
         self,
@@ -99,9 +115,9 @@ class NoveltyMixin(PosteriorMixin):
             held_out = self.validation_indices
             indices = held_out if held_out is not None and len(held_out) else None
         novelty = self.get_novelty(adata, indices, batch_size, dataloader)
-        self.novelty_quantiles_ = np.quantile(
-            novelty.astype(float), np.linspace(0, 1, N_QUANTILES)
-        ).tolist()
+        self.novelty_cells_ = len(novelty)
+        levels = np.linspace(0, 1, min(len(novelty), N_QUANTILES))
+        self.novelty_quantiles_ = np.quantile(novelty.astype(float), levels).tolist()
 
     def is_novel(
         self,

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from mixvi.model import CGMDVAE
 from mixvi.model.checks import check_columns, get_matrix
+from mixvi.model.false_alarms import attainable_rate, threshold_of
 from mixvi.model.query_genes import GeneOverlap
 
 from .genes import chosen_genes
@@ -38,11 +39,14 @@ class Adapted:
         What it says about their cells.
     threshold
         Log-odds that a share of the reference's cells with hidden labels exceeds.
+    false_alarm_rate
+        That share: the one asked for, if the number of these cells can keep it.
     """
 
     query: Mapped
     reference: Mapped
     threshold: float
+    false_alarm_rate: float
 
 
 def adapt(
@@ -119,8 +123,11 @@ false_alarm_rate, model_kwargs, train_kwargs
             "say more"
         )
     of_reference = mapped(model, joint[:n].copy(), known)
-    threshold = float(np.quantile(of_reference.log_odds[hidden], 1 - false_alarm_rate))
-    return Adapted(of_query, of_reference, threshold)
+    scores = np.sort(of_reference.log_odds[hidden])
+    threshold = threshold_of(scores, len(scores), false_alarm_rate)
+    return Adapted(
+        of_query, of_reference, threshold, attainable_rate(false_alarm_rate, len(scores))
+    )
 
 
 def _columns(adata: AnnData, genes: pd.Index, layer: str | None) -> sparse.csr_matrix:

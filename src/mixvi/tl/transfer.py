@@ -151,7 +151,7 @@ def transfer(
             )
             novelties = {"query": found.query.log_odds, "reference": found.reference.log_odds}
             results = {"query": found.query, "reference": found.reference}
-            threshold, mode = found.threshold, "adapt"
+            threshold, mode, kept = found.threshold, "adapt", found.false_alarm_rate
         else:
             atlas = known
             labels = atlas._known_labels() or list(atlas.cluster_names_)
@@ -168,9 +168,10 @@ def transfer(
                 results["reference"] = mapped(atlas, known, labels)
             novelties = {name: result.novelty for name, result in results.items()}
             threshold, mode = atlas.novelty_threshold(false_alarm_rate), "frozen"
+            kept = atlas._attainable_rate(false_alarm_rate)
     parameters: dict[str, Any] = {
         "mode": mode,
-        "false_alarm_rate": false_alarm_rate,
+        "false_alarm_rate": kept,
         "call": call(
             "mixvi.tl.transfer",
             "adata",
