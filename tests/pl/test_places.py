@@ -17,7 +17,7 @@ def mapped(n_dims=2, p=0.005, table=False) -> ad.AnnData:
     organs = organ_places().loc[["brain", "heart", "liver"]]
     group = np.repeat(organs.index.to_numpy(), 20)
     known = np.arange(60) % 20 < 15
-    measured = organs.loc[group].to_numpy() if table else rng.uniform(size=(60, n_dims))
+    measured = organs.loc[group].to_numpy(copy=True) if table else rng.uniform(size=(60, n_dims))
     measured[~known] = np.nan
     cells = ad.AnnData(
         np.ones((60, 1)),
