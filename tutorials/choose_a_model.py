@@ -195,8 +195,8 @@ summary.round(1)
 # The models with a mixture, whether they have 4, 12 or 30 components and one prior or the other,
 # are about a nat apart, of nearly 700, and the order is not that of the number. **The held-out ELBO
 # does not tell the number of clusters.** What it does tell is the last row: with a standard normal
-# above the latent space, held-out cells are described worse by three or four nats. It can reject a bad
-# model; it cannot choose among good ones.
+# above the latent space, held-out cells are described worse by three or four nats. It can reject a
+# bad model; it cannot choose among good ones.
 #
 # ## CGMDVAE or RMVE, or no mixture at all?
 #
@@ -245,9 +245,9 @@ for axis, name in zip(axes, ["cgmdvae", "rmve", "leiden_1"], strict=True):
 _ = mixvi.pl.contingency(adata, key="rmve", label_key="cgmdvae")
 
 # %% [markdown]
-# The large islands are the same in both: dendritic cells (0 and 7), most monocytes (1), B cells (4),
-# plasma cells (8) and progenitors (12). T and NK cells (2, 3, 5, 9) are cut elsewhere, as they are
-# by another seed.
+# The large islands are the same in both: dendritic cells (0 and 7), most monocytes (1), B cells
+# (4), plasma cells (8) and progenitors (12). T and NK cells (2, 3, 5, 9) are cut elsewhere, as they
+# are by another seed.
 #
 # Choose by what you need, then:
 #
@@ -282,8 +282,8 @@ pd.DataFrame(
 # %% [markdown]
 # Most monocytes, both kinds of dendritic cells, plasma cells (8) and progenitors come back nearly
 # cell by cell. The small cluster at the top of the table does not come back, and the T cells are a
-# continuum with borders that move. Give names to the former; for the latter, cut the tree further to the right
-# (`mixvi.tl.merge_components(adata, 8)`), or work with the probabilities.
+# continuum with borders that move. Give names to the former; for the latter, cut the tree further
+# to the right (`mixvi.tl.merge_components(adata, 8)`), or work with the probabilities.
 #
 # ## In short
 #
