@@ -195,6 +195,28 @@ def test_drop_empty(tmp_path, fake):
     assert ad.read_h5ad(out).shape == (N_CELLS - 1, N_GENES - 1)
 
 
+def test_empty_genes_that_are_not_trained_on_do_no_harm(tmp_path, fake):
+    cells, out = tmp_path / "cells.h5ad", tmp_path / "out.h5ad"
+    adata = small()
+    X = adata.X.toarray()
+    X[:, 5] = 0
+    adata.X = sparse.csr_matrix(X)
+    adata.write_h5ad(cells)
+    options = ["-o", out, "-q", "--n-top-genes", 10]
+    assert run("cluster", cells, *options).exit_code == 0
+    written = ad.read_h5ad(out)
+    assert written.shape == (N_CELLS, N_GENES)
+    assert not written.var["highly_variable"].iloc[5]
+    adata.var["highly_variable"] = np.arange(N_GENES) < 8  # with the empty one
+    adata.write_h5ad(cells)
+    result = run("cluster", cells, *options, "--force")
+    assert result.exit_code == 2
+    assert "1 empty gene (first: 'gene5')" in result.stderr
+    assert "--drop-empty" in result.stderr
+    assert ad.read_h5ad(out).shape == written.shape  # of the first run
+    assert len(fake) == 1
+
+
 @pytest.mark.parametrize("option", ["-o", "--model-dir"])
 def test_existing_output_needs_force(option, cells, tmp_path, fake):
     targets = {"-o": tmp_path / "out.h5ad", "--model-dir": tmp_path / "model"}

@@ -114,6 +114,21 @@ def test_code_in_the_text_names_what_there_is(page):
         follow(path, {"mixvi": mixvi})
 
 
+@pytest.mark.parametrize("name", mixvi.pl.__all__)
+def test_every_plot_has_a_place(name):
+    assert f"`mixvi.pl.{name}(" in (DOCS / "user_guide" / "plots.md").read_text("utf-8")
+    tutorials = [path.read_text("utf-8") for path in (ROOT / "tutorials").glob("*.py")]
+    assert any(f"mixvi.pl.{name}(" in text for text in tutorials)
+
+
+def test_architecture_shows_every_package():
+    picture = (DOCS / "_static" / "architecture.svg").read_text("utf-8")
+    packages = [path.parent.name for path in (ROOT / "src" / "mixvi").glob("*/__init__.py")]
+    assert {"priors", "tl", "report"} < set(packages)
+    for package in packages:
+        assert f">{package}</text>" in picture, package
+
+
 def options(command):
     return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
 

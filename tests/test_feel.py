@@ -1,5 +1,8 @@
 """Manners: names to complete, help that teaches, plots and tools that say what comes first."""
 
+import subprocess
+import sys
+
 import anndata as ad
 import numpy as np
 import pytest
@@ -45,3 +48,22 @@ def test_what_needs_a_run_says_so(call):
     cells.obs["type"] = list("aabb")
     with pytest.raises(KeyError, match=r"expected .* found .*(run|train|fit)"):
         call(cells)
+
+
+@pytest.mark.slow
+def test_torch_does_not_talk_about_its_compressed_tensors():
+    """In a process of its own: torch says such things once."""
+    code = """
+import mixvi
+adata = mixvi.datasets.simulate(60, 30, n_components=2, rng=0)
+mixvi.model.RMVE.setup_anndata(adata)
+model = mixvi.model.RMVE(adata, n_components=2, n_hidden=16)
+model.train(max_epochs=2, accelerator="cpu", enable_progress_bar=False)
+model.predict()
+"""
+    texts = ["Sparse CSR tensor support", "Sparse invariant checks are implicitly disabled"]
+    refused = [word for text in texts for word in ("-W", f"error:{text}:UserWarning")]
+    run = [sys.executable, *refused, "-c", code]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Sparse" not in done.stderr

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from mixvi import _progress
+from mixvi._console import only_our_noise
 from mixvi._progress import no_bars, progress
 
 
@@ -54,3 +55,12 @@ def test_items_come_one_by_one_and_errors_pass(screen):
     loop.close()
     with pytest.raises(ZeroDivisionError):
         list(progress((1 / i for i in [1, 0]), "cells"))
+
+
+def test_quiet_commands_get_none(screen):
+    with only_our_noise(bars=False):
+        list(progress(range(3), "cells"))
+    assert screen.getvalue() == ""
+    with only_our_noise():
+        list(progress(range(3), "cells"))
+    assert "cells" in screen.getvalue()

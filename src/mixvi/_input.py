@@ -12,9 +12,9 @@ import pandas as pd
 import scanpy as sc
 
 from mixvi._console import refuse
-from mixvi.model.checks import get_matrix
+from mixvi.model.checks import check_matrix, get_matrix
 
-__all__ = ["read", "some_cells", "variable_genes", "without_empty", "write"]
+__all__ = ["check_counts", "read", "some_cells", "variable_genes", "without_empty", "write"]
 
 SOME = 50_000  # cells on the disk of which variable genes are found
 
@@ -67,6 +67,23 @@ def write(adata: ad.AnnData, path: Path) -> None:
             f"expected to write the cells, found: {str(error).splitlines()[0][:120]}; free space "
             "on the disk or choose another directory"
         ) from error
+
+
+def check_counts(
+    matrix: Any, adata: ad.AnnData, layer: str | None, *, counts: bool, empty_genes: bool
+) -> None:
+    """Check a matrix as models do, or say what is wrong with it and exit."""
+    try:
+        check_matrix(
+            matrix,
+            counts=counts,
+            what=layer or "X",
+            obs_names=adata.obs_names,
+            var_names=adata.var_names,
+            empty_genes=empty_genes,
+        )
+    except ValueError as error:
+        refuse(f"{error}, or pass --drop-empty" if " empty " in str(error) else error)
 
 
 def without_empty(adata: ad.AnnData, layer: str | None) -> ad.AnnData:

@@ -32,11 +32,18 @@ from mixvi._console import (
     working,
 )
 from mixvi._files import replacing, replacing_directory
-from mixvi._input import read, some_cells, variable_genes, without_empty, write
+from mixvi._input import (
+    check_counts,
+    read,
+    some_cells,
+    variable_genes,
+    without_empty,
+    write,
+)
 from mixvi._keys import Keys
 from mixvi._map import map_cells
 from mixvi._report import Page, report_cells
-from mixvi.model.checks import check_columns, check_matrix, check_n_components, get_matrix
+from mixvi.model.checks import check_columns, check_n_components, get_matrix
 from mixvi.report import write_report
 
 __all__ = ["app"]
@@ -176,14 +183,10 @@ def cluster(
         )
         if drop_empty:
             adata = without_empty(adata, layer)
-        names = {"what": layer or "X", "obs_names": adata.obs_names}
         matrix = get_matrix(adata, layer)
-        try:
-            check_matrix(
-                matrix, counts=counts, var_names=adata.var_names, empty_genes=counts, **names
-            )
-        except ValueError as error:
-            refuse(f"{error}, or pass --drop-empty" if " empty " in str(error) else error)
+        # an empty gene is no harm where it is not trained on
+        chosen = n_top_genes > 0 and ("highly_variable" in adata.var or n_top_genes < adata.n_vars)
+        check_counts(matrix, adata, layer, counts=counts, empty_genes=counts and not chosen)
         if n_clusters != "auto":
             check_n_components(n_clusters, adata.n_obs)
     with ExitStack() as pages, ExitStack() as outputs:
@@ -204,9 +207,10 @@ def cluster(
             mask_var = False
         elif not backed:
             with refusing(ValueError):
-                trained = adata.var[mask_var].to_numpy(dtype=bool)
-                genes = adata.var_names[trained]
-                check_matrix(matrix[:, trained], counts=counts, var_names=genes, **names)
+                trained = adata[:, adata.var[mask_var].to_numpy(dtype=bool)]
+                check_counts(
+                    get_matrix(trained, layer), trained, layer, counts=counts, empty_genes=counts
+                )
         train_kwargs = {"max_epochs": max_epochs, "batch_size": batch_size}
         fit = {Method.cgmdvae: tl.cgmdvae, Method.rmve: tl.rmve}[method]
         fit(
