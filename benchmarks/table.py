@@ -16,6 +16,7 @@ from benchmarks.table_mapping import mapping_page
 from benchmarks.table_perturbation import perturbation_page
 from benchmarks.table_space import space_page
 from benchmarks.table_speed import speed_page
+from benchmarks.table_threshold import threshold_page
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ PAGES = {
     "mapping": mapping_page,
     "speed": speed_page,
     "integration": integration_page,
+    "threshold": threshold_page,
 }
 
 

@@ -146,6 +146,7 @@ def copy_results():
         "perturbation",
         "space",
         "speed",
+        "threshold",
     )
     for name in (f"{page}.md" for page in pages):
         table = ROOT / "benchmarks" / "results" / name
