@@ -119,10 +119,10 @@ _ = mixvi.pl.umap_panels(adata, label_key="cell_type")
 # %% [markdown]
 # The UMAP only draws; the clusters were not made from it. What it shows:
 #
-# * B cells, progenitors (CD34+), NK cells and most dendritic cells sit in clusters of their own.
+# * B cells, progenitors (CD34+) and most dendritic cells sit in clusters of their own.
 # * The B-labeled cells form two islands. We will see below why.
-# * The T cells are one continuum, which the model cuts into a few pieces. The borders between the
-#   pieces are where the confidence drops.
+# * T and NK cells are one continuum, which the model cuts into a few pieces. The borders between
+#   the pieces are where the confidence drops.
 #
 # The same as a table: which labels each cluster is made of. Rows add up to one.
 
@@ -143,7 +143,7 @@ pd.Series(mixvi.metrics.clustering_scores(adata.obs["cell_type"], adata.obs["cgm
 # There is no right number; there is a tree. Its leaves are the 30 components, with their shares of
 # the cells. From left to right, the two least separate are joined first, and the further right two
 # branches meet, the more they differ. The number of clusters is where the tree is cut: at the
-# dashed line, before the first merge that would cost 12 % or more of what separates the components.
+# dashed line, before the first merge that would cost 14 % or more of what separates the components.
 
 # %%
 _ = mixvi.pl.merge_tree(adata)
@@ -156,8 +156,8 @@ _ = mixvi.pl.merge_tree(adata)
 table = model.suggest_n_components()
 _ = mixvi.pl.suggested_components(table)
 # %% [markdown]
-# Neither curve has a kink at 12. Twelve is what a fixed rule gives, not a discovery: the merges to
-# 11 and to 12 clusters cost nearly the same, and one cluster fewer or more describes held-out
+# Neither curve has a kink at 10. Ten is what a fixed rule gives, not a discovery: the merges to
+# 9 and to 10 clusters cost nearly the same, and one cluster fewer or more describes held-out
 # cells almost equally well. Take it as a start, and cut elsewhere for coarser or finer
 # questions. That takes no training either, and with a name of its own it leaves the first clusters
 # where they are:
@@ -167,7 +167,7 @@ mixvi.tl.merge_components(adata, 6, key_added="lineage")
 sc.pl.umap(adata, color=["lineage", "cgmdvae"], legend_loc="on data", frameon=False)
 
 # %% [markdown]
-# Now there are three levels in `adata.obs`: `lineage` (6), `cgmdvae` (12) and the components that
+# Now there are three levels in `adata.obs`: `lineage` (6), `cgmdvae` (10) and the components that
 # both are merged from, `cgmdvae_component` (30). The six are what one would call lineages: T and NK
 # cells, dendritic cells, monocytes, B cells, plasma cells (we will see why) and progenitors.
 # The two islands of dendritic cells are one again, although they are far apart on the UMAP.
@@ -221,9 +221,9 @@ with pd.option_context("display.max_colwidth", None):
 # plasma cells. The dendritic cells, too, are two kinds: FCER1A and CLEC10A mark the large cluster,
 # IRF8 and CPVL the small one.
 #
-# And one cluster deserves suspicion: the small one that hangs between B and T cells. Its labels are
-# a mixture, and no gene of it stands out as in the others. It may hold doublets or cells of low
-# quality; nothing on this page can tell.
+# And one cluster deserves suspicion: the small one at the tip of the monocytes. Its labels are a
+# mixture, and so are its genes: TYROBP and CFD of myeloid cells next to GNLY and XCL1 of NK cells.
+# It may hold doublets; nothing on this page can tell.
 #
 # ## Differential expression
 #
@@ -257,7 +257,7 @@ print(f"{uncertain.sum()} of {adata.n_obs} cells have a confidence below 0.9, be
 pd.Series(between).value_counts().head(6)
 
 # %% [markdown]
-# They are neighbors on the UMAP, and most are T cells, between clusters 2, 3 and 5. There are few
+# They are neighbors on the UMAP, and most are T cells, between clusters 2, 4 and 5. There are few
 # such cells, though, and that calls for a warning:
 # **confidence is about clusters, not about cell types.** Most cells have a confidence near one, and
 # still some clusters are a mixture of labels:
@@ -283,8 +283,8 @@ pd.DataFrame(
 _ = mixvi.pl.calibration(adata, label_key="cell_type")
 # %% [markdown]
 # Nearly all cells are in the point at the top right: the model is practically certain of them, and
-# about seven in ten have the label that goes with it. Part of the gap is the ruler. There are two
-# clusters of dendritic cells and two large ones of B-labeled cells, and a label can be matched to
+# about two in three have the label that goes with it. Part of the gap is the ruler. There are two
+# clusters of dendritic cells and two of B-labeled cells, and a label can be matched to
 # one of them only, so a whole cluster counts as wrong. The rest is as above: labels that are spread
 # over clusters. Either way, **do not report this confidence as the probability of a cell type.**
 #
@@ -311,17 +311,16 @@ pd.concat([mostly.rename("mostly"), n_cells, found_again.round(2)], axis=1).sort
 sc.pl.umap(adata, color=["cgmdvae", "cgmdvae_stability"], legend_loc="on data", frameon=False)
 
 # %% [markdown]
-# The other runs found 11 or 12 clusters, too, but not all the same. `stability` is the overlap with
+# The other runs found 9 or 10 clusters, too, but not all the same. `stability` is the overlap with
 # the most similar cluster of another run (cells in both by cells in either), averaged over the
 # runs: 1 is found again cell by cell, below about .6 there is little left of a cluster.
 #
-# * Both kinds of dendritic cells, plasma cells and progenitors come back nearly cell by cell.
-# * B cells, NK cells, T cells and monocytes come back with other borders: the core is there, what
-#   is added to it or cut from it changes. Treat these borders as *one* way to cut.
-# * The small cluster that looked suspicious dissolves, and so does the small one at the tip of the
-#   monocytes. Neither should be given a name.
+# * Both kinds of dendritic cells, B cells, plasma cells and progenitors come back nearly cell by
+#   cell, and most of the monocytes do.
+# * T and NK cells come back, but cut elsewhere. Treat these borders as *one* way to cut.
+# * The small cluster that looked suspicious dissolves. It should not be given a name.
 #
-# Note that confidence did not tell: its median is one in both of them.
+# Note that confidence did not tell: its median is one there, too.
 #
 # ## Novelty: is the cell anywhere near the clusters?
 #
@@ -365,11 +364,11 @@ _ = ax.legend(frameon=False)
 # %% [markdown]
 # Two lessons:
 #
-# * The progenitors and nine in ten B cells are novel. Most plasma cells are not, they overlap with
-#   what was seen in training: a network that never met a plasma cell may put it on top of something
-#   it knows. **High novelty is a reason to look. Low novelty is no proof.**
+# * The B cells, most of the progenitors and three in four plasma cells are novel. The others
+#   overlap with what was seen in training: a network that never met a plasma cell may put it on top
+#   of something it knows. **High novelty is a reason to look. Low novelty is no proof.**
 # * Confidence does not replace it. A cell far from all clusters can still be far closer to one of
-#   them than to any other: the median confidence of the unseen B cells is above 0.8, and that of
+#   them than to any other: the median confidence of the unseen B cells is above 0.9, and that of
 #   the unseen plasma cells is one.
 #
 # ## Keep it
