@@ -4,5 +4,6 @@ from .cgmdvae import CGMDVAE
 from .clusters import ComponentTable
 from .condition_effects import ConditionEffects
 from .rmve import RMVE
+from .streaming import ZarrCells
 
-__all__ = ["CGMDVAE", "RMVE", "ComponentTable", "ConditionEffects"]
+__all__ = ["CGMDVAE", "RMVE", "ComponentTable", "ConditionEffects", "ZarrCells"]
