@@ -205,10 +205,8 @@ def components(adata: ad.AnnData, sizes: Sizes, accelerator: str) -> list[Row]:
     for name in MODELS:
         # trained once: starting the components is not part of a step
         made = {n: model(name, adata, n) for n in sizes.n_components}
-        jobs = {
-            str(n): lambda again=_again(one, accelerator): of_one_epoch(again)
-            for n, one in made.items()
-        }
+        trains = {str(n): _again(one, accelerator) for n, one in made.items()}
+        jobs = {n: lambda train=train: of_one_epoch(train) for n, train in trains.items()}
         few, many = (str(n) for n in sizes.n_components)
         found = compared(jobs, many, sizes.repeats)[few]
         rows.append(_row("components", f"{few} → {many}", name, found))

@@ -196,7 +196,7 @@ class Stream:
             }
 
     def _own(self, chunks: np.ndarray) -> np.ndarray:
-        """This process's chunks, as many as every other's; one that is not whole is the last."""
+        """Chunks of this process, as many as every other's; one that is not whole is the last."""
         is_whole = (chunks + 1) * CHUNK <= self.cells.n_obs
         whole = chunks[is_whole]
         if n_ranks() == 1:
