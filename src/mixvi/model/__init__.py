@@ -4,8 +4,9 @@ from .cgmdvae import CGMDVAE
 from .clusters import ComponentTable
 from .condition_effects import ConditionEffects
 from .rmve import RMVE
+from .streaming import ZarrCells
 
-__all__ = ["CGMDVAE", "RMVE", "ComponentTable", "ConditionEffects"]
+__all__ = ["CGMDVAE", "RMVE", "ComponentTable", "ConditionEffects", "ZarrCells"]
 
 
 def __dir__() -> list[str]:

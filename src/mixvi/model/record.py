@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -57,7 +58,7 @@ def run_record(model: Any) -> dict[str, Any]:
         "max_epochs": max_epochs,
         "call": "\n".join(steps),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": dict(_versions()),
     }
 
 
@@ -83,6 +84,11 @@ def call(function: str, *first: str, **arguments: Any) -> str:
     if len(line) <= LINE or not words:
         return line
     return f"{function}(\n" + "".join(f"    {word},\n" for word in words) + ")"
+
+
+@cache  # each is read from a file
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in VERSIONS}
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -222,4 +222,6 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         self._measure_style_use(loader)
         if self.merges_:
             self.merge_components(dataloader=loader)
+        if getattr(datamodule, "n_val", 0):
+            loader = datamodule.val_dataloader()
         self.calibrate_novelty(dataloader=loader)

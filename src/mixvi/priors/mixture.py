@@ -84,7 +84,7 @@ class MixturePrior(LatentPrior):
             return super().responsibilities(qz, c, n_points)
         points = normal_points(self.n_latent, n_points).to(qz.loc)
         log_joint = self.components.log_prob_around(qz, points) + self._log_weights(qz.loc)
-        return log_joint.softmax(-1).mean(0)
+        return log_joint.movedim(-1, 0).softmax(0).mean(1).movedim(0, -1)
 
     def log_prob(
         self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
