@@ -83,7 +83,7 @@ def test_collection_of_files(trained, tmp_path):
             rows = collection[start : start + 70]
             part = anndata.AnnData(
                 rows.X,
-                pd.DataFrame({key: rows.obs[key] for key in rows.obs.keys()}),
+                pd.DataFrame({key: rows.obs[key] for key in collection.obs}),
                 model.adata.var,
             )
             yield from model._make_data_loader(model._validate_anndata(part))
