@@ -81,9 +81,11 @@ def test_collection_of_files(trained, tmp_path):
     def batches():
         for start in range(0, 240, 70):
             rows = collection[start : start + 70]
-            columns = rows.obs.keys()
-            obs = pd.DataFrame({key: rows.obs[key] for key in columns})
-            part = anndata.AnnData(rows.X, obs, model.adata.var)
+            part = anndata.AnnData(
+                rows.X,
+                pd.DataFrame({key: rows.obs[key] for key in collection.obs}),
+                model.adata.var,
+            )
             yield from model._make_data_loader(model._validate_anndata(part))
 
     found = model.predict_proba(dataloader=batches())

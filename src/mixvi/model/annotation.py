@@ -15,6 +15,7 @@ from mixvi._keys import Keys, column_names
 from mixvi.priors import MergeTree
 
 from .clusters import summed_by_cluster
+from .doubts import doubt_batches, doubt_clusters
 from .merging import MergingMixin
 from .novelty import FALSE_ALARM_RATE, NoveltyMixin
 from .record import run_record
@@ -26,6 +27,7 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
     """AnnData in, AnnData annotated."""
 
     _name: ClassVar[str]
+    merges_: bool = False
     _query: AnnData | None = None  # as the user gave it, before its genes were matched
 
     def annotate(
@@ -61,6 +63,9 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
         held-out cells can keep, if that is larger). Where clusters are merged
         components, ``obs["{key}_component"]`` and ``obsm["{key}_component_probs"]``.
         ``uns["{key}"]`` parameters, components, merge tree, training curves, versions.
+
+        A message is logged where clusters and batches are nearly the same, and where the number of
+        clusters was left to the model and cells hardly tell their cluster.
         """
         target = (self._query or self.adata) if adata is None else adata
         posterior = self._posterior(adata, None, batch_size, None)
@@ -85,6 +90,11 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
         write_clusters(
             target, keys, posterior["probs"], self.cluster_of_component_, self.cluster_names_
         )
+        if self.merges_:
+            doubt_clusters(target.obsm[keys.probs].to_numpy())
+        batch_key = self.registry_["setup_args"].get("batch_key")
+        if batch_key in target.obs:
+            doubt_batches(target.obs[batch_key], target.obs[keys.cluster], batch_key)
         if self.merge_tree is not None:
             target.uns[keys.params] |= stored_tree(self.merge_tree, self.merge_threshold_)
 

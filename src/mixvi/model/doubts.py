@@ -1,0 +1,105 @@
+"""What speaks against clusters: that there are none, or that they are batches."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import xlogy
+
+__all__ = ["certainty", "doubt_batches", "doubt_clusters", "told_of"]
+
+logger = logging.getLogger(__name__)
+
+CONFOUNDED = 0.5  # share of what there is to know of a batch that its cluster tells
+UNCLEAR = 0.5  # share of what there is to know of a cluster that its cells tell
+ROUNDING = 1e-6  # nats
+
+
+def told_of(batches: Any, clusters: Any) -> float:
+    r"""Share of what there is to know of a cell's batch that its cluster tells.
+
+    .. math:: \frac{I(b; y)}{H(b)}
+
+    the mutual information over the entropy, less the bias that empty cells of the table bring
+    (:math:`(B - 1)(K - 1) / 2n`, Miller and Madow). 0: every cluster has all batches in their
+    shares; 1: no cluster has cells of two batches.
+
+    Parameters
+    ----------
+    batches, clusters
+        Names, one per cell.
+    """
+    table = pd.crosstab(np.asarray(batches), np.asarray(clusters)).to_numpy(dtype=float)
+    n = table.sum()
+    joint = table / n
+    batch, cluster = joint.sum(1), joint.sum(0)
+    entropy = -(batch * np.log(batch)).sum()
+    if entropy == 0:
+        return 0.0
+    seen = joint > 0
+    information = (joint[seen] * np.log(joint[seen] / np.outer(batch, cluster)[seen])).sum()
+    bias = (len(batch) - 1) * (len(cluster) - 1) / (2 * n)
+    return float(np.clip((information - bias) / entropy, 0, 1))
+
+
+def doubt_batches(batches: Any, clusters: Any, key: str) -> None:
+    """Say it where clusters and batches are nearly the same.
+
+    Parameters
+    ----------
+    batches, clusters
+        Names, one per cell.
+    key
+        Name of the batches' column.
+    """
+    share = told_of(batches, clusters)
+    if share > CONFOUNDED:
+        logger.warning(
+            "clusters and the batches of %r are confounded: a cell's cluster tells %.0f %% of what "
+            "there is to know of its batch. Whether batches differ in their kinds of cells or in "
+            "technique cannot be told from these data; batches that share kinds of cells can tell",
+            key,
+            100 * share,
+        )
+
+
+def certainty(probs: np.ndarray) -> float:
+    r"""Share of what there is to know of a cell's cluster that the cell tells.
+
+    .. math:: 1 - \frac{\frac1n \sum_i H(p_i)}{H(\bar p)}
+
+    with p_i the probabilities of the clusters and their mean :math:`\bar p`. 1: every cell is
+    surely in one; 0: all cells have the same probabilities, and what is called their cluster is the
+    largest of them.
+
+    Parameters
+    ----------
+    probs
+        Cells × clusters.
+    """
+    mean = probs.mean(0)
+    entropy = -xlogy(mean, mean).sum()
+    if entropy < ROUNDING:
+        return 1.0
+    return float(1 + xlogy(probs, probs).sum(1).mean() / entropy)
+
+
+def doubt_clusters(probs: np.ndarray) -> None:
+    """Say it where cells tell little of their cluster.
+
+    Parameters
+    ----------
+    probs
+        Cells × clusters.
+    """
+    told = certainty(probs)
+    if told < UNCLEAR:
+        logger.warning(
+            "the cells may form no clusters: a cell tells %.0f %% of what there is to know of its "
+            "cluster, of %d. Take them as a cut of a continuum, or of noise, not as kinds of cells",
+            100 * told,
+            probs.shape[1],
+        )
