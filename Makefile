@@ -10,7 +10,7 @@ PINS = constraints/$$($(BIN)/python -c 'import sys; print("python311" if sys.ver
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml $(wildcard constraints/*.txt)
 
-.PHONY: help venv demo test test-laws test-slow test-browser bench-smoke lint docs clean
+.PHONY: help venv demo test test-laws test-slow test-browser bench-smoke package lowest audit lint docs clean
 .DELETE_ON_ERROR:
 # The stamps are reached through pattern rules only; make would delete them as intermediates.
 .SECONDARY:
@@ -38,6 +38,29 @@ test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## the report 
 
 bench-smoke: $(VENV)/.installed  ## the speed benchmark once, on few cells: fails if likelihoods differ
 	$(BIN)/python -m benchmarks.speed --smoke --redo -o $(VENV)/speed.json
+
+package: $(VENV)/.installed  ## sdist and wheel; the wheel alone, in an empty environment, clusters cells
+	rm -rf dist $(VENV)-empty
+	$(BIN)/python -m venv $(VENV)-empty
+	$(VENV)-empty/bin/python -m pip install --quiet hatchling
+	$(VENV)-empty/bin/python -m hatchling build -d dist
+	$(VENV)-empty/bin/python -m pip uninstall --quiet --yes hatchling
+	$(VENV)-empty/bin/python -m pip install --quiet -c $(PINS) dist/*.whl
+	cd dist && ../$(VENV)-empty/bin/python -c "import mixvi; print('mixvi', mixvi.__version__, mixvi.__file__)"
+	cd dist && ../$(VENV)-empty/bin/mixvi --help >/dev/null
+
+lowest: $(VENV)/.installed  ## the oldest versions that pyproject.toml allows: resolved, installed, contracts (PYTHON=python3.11)
+	$(BIN)/python -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet uv
+	$(VENV)-lowest/bin/uv pip install --python $(VENV)-lowest/bin/python --resolution lowest-direct -e .
+	$(VENV)-lowest/bin/uv pip install --python $(VENV)-lowest/bin/python --group test
+	$(VENV)-lowest/bin/python -W ignore -c "import leidenalg"  # its compilation warns, once
+	$(VENV)-lowest/bin/python -m pytest -m "contract and not slow" tests/model/test_contract.py $(ARGS)
+
+audit: $(VENV)/.installed  ## known weaknesses of what is installed; asks a service on the network
+	$(BIN)/python -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)-audit/bin/pip-audit --skip-editable --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 lint: $(VENV)/.installed-lint  ## ruff, mypy, import rules
 	$(BIN)/ruff check .

@@ -1,0 +1,93 @@
+"""What comes with mixvi: licenses, and the time that importing it takes."""
+
+import re
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, distribution
+
+import pytest
+
+# Permissive, or copyleft of a library that is used as it is (LGPL, MPL, and igraph's GPL).
+KNOWN = re.compile(
+    r"BSD|MIT|Apache|PSF|Python Software|ISC|MPL|Mozilla|Zlib|Unlicense|0BSD|HPND|CC0|LGPL|"
+    r"Lesser General|public domain|Boost|NVIDIA|Intel",
+    re.IGNORECASE,
+)
+COPYLEFT = {"igraph", "python-igraph", "leidenalg", "texttable"}  # GPL: optional to nobody here
+
+
+def requirements(name, seen):
+    """Every distribution that installing mixvi brings, extras aside."""
+    if name in seen:
+        return seen
+    try:
+        found = distribution(name)
+    except PackageNotFoundError:  # of another platform
+        return seen
+    seen[name] = found
+    for line in found.requires or []:
+        requirement, _, condition = line.partition(";")
+        if "extra" not in condition:
+            requirements(re.split(r"[\s\[<>=!~(]", requirement, maxsplit=1)[0].lower(), seen)
+    return seen
+
+
+def license_of(found):
+    """All that a distribution says about its license."""
+    named = [
+        found.metadata.get("License-Expression") or "",
+        (found.metadata.get("License") or "")[:200],
+        *(
+            line
+            for line in found.metadata.get_all("Classifier") or []
+            if line.startswith("License ::")
+        ),
+    ]
+    for file in found.files or []:
+        if re.search(r"(LICEN[CS]E|COPYING)[^/]*$", str(file), re.IGNORECASE):
+            path = found.locate_file(file)
+            if path.is_file():
+                named.append(path.read_text(errors="replace")[:400])
+    return "\n".join(named)
+
+
+@pytest.mark.contract
+def test_licenses_are_known():
+    everything = requirements("mixvi", {})
+    assert len(everything) > 50
+    unknown = {
+        name: license_of(found)[:100]
+        for name, found in everything.items()
+        if name not in COPYLEFT and not KNOWN.search(license_of(found))
+    }
+    assert not unknown
+    strict = {
+        name
+        for name, found in everything.items()
+        if re.search(r"(?<!L)GPL|(?<!Lesser )General Public", license_of(found)[:300])
+        and not re.search(r"LGPL|Lesser", license_of(found))
+    }
+    assert strict <= COPYLEFT
+
+
+def seconds(module):
+    """Processor time of a fresh interpreter that imports a module."""
+    code = f"import time; import {module}; print(time.process_time())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+@pytest.mark.slow
+def test_importing_takes_no_longer_than_scvi_tools():
+    """The least of interleaved runs: noise only ever adds."""
+    times = {"scvi": [], "mixvi": []}
+    started = time.monotonic()
+    for _ in range(8):
+        for module, found in times.items():
+            found.append(seconds(module))
+        if len(times["scvi"]) >= 3 and min(times["mixvi"]) <= 1.05 * min(times["scvi"]):
+            break
+        if time.monotonic() - started > 300:
+            break
+    assert min(times["mixvi"]) <= 1.05 * min(times["scvi"])
