@@ -99,6 +99,7 @@ def test_cluster_writes_everything(cells, tmp_path, fake):
     assert call["train_kwargs"]["max_epochs"] == 2
     assert "n_latent" not in call["model_kwargs"]
     assert "ari" in result.stdout
+    assert "│ n_clusters │ 3 " in result.stdout
     assert "mean confidence" in result.stdout
     assert f"wrote {out}" in result.stdout.replace("\n", " ")
     assert "chatter" not in result.stdout

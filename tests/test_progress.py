@@ -1,6 +1,7 @@
 """Bars: only for loops that take long, only for people, and never in the way of the items."""
 
 import io
+from contextlib import nullcontext
 
 import pytest
 from rich.console import Console
@@ -38,6 +39,30 @@ def test_files_and_quiet_people_get_none(screen, monkeypatch):
     monkeypatch.setattr(_progress, "Console", lambda stderr: Console(file=screen))
     assert list(progress(range(3), "cells")) == [0, 1, 2]
     assert screen.getvalue() == ""
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_notebooks_need_widgets(screen, monkeypatch, widgets):
+    class Notebook(Console):
+        is_jupyter = True
+
+    monkeypatch.setattr(_progress, "Console", lambda stderr: Notebook(file=screen))
+    monkeypatch.setattr(_progress, "find_spec", lambda name: widgets or None)
+    drawn = []
+
+    class Bar(nullcontext):
+        def add_task(self, what, total):
+            drawn.append(what)
+
+        def update(self, task, completed):
+            pass
+
+        def __enter__(self):
+            return self
+
+    monkeypatch.setattr(_progress, "Progress", lambda **_: Bar())
+    assert list(progress(range(3), "cells")) == [0, 1, 2]
+    assert drawn == ["cells"] * widgets
 
 
 def test_items_come_one_by_one_and_errors_pass(screen):

@@ -66,7 +66,8 @@ def print_scores(scores: dict[str, Any]) -> None:
     """Print scores of a clustering, one a line."""
     table = Table("score", "value", title="Clusters against labels")
     for name, value in scores.items():
-        table.add_row(name, f"{value:.3f}" if isinstance(value, float) else str(value))
+        counted = name in ("captured", "n_clusters")  # numbers of labels and of clusters
+        table.add_row(name, f"{value:.0f}" if counted else f"{value:.3f}")
     Console().print(table)
 
 

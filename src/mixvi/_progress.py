@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import TypeVar
 
 from rich.console import Console
@@ -21,8 +22,8 @@ _silent: ContextVar[bool] = ContextVar("silent", default=False)
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
     """Pass items on; if that takes more than two seconds, a bar says how far it is.
 
-    The bar is drawn on stderr of a terminal, or in a notebook, and goes away at the end. Where
-    stderr is a file there is none.
+    The bar is drawn on stderr of a terminal, or in a notebook that has ipywidgets, and goes away at
+    the end. Where stderr is a file there is none.
 
     Parameters
     ----------
@@ -34,7 +35,9 @@ def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterato
         How many there are, if ``len(items)`` does not say it.
     """
     console = Console(stderr=True)
-    if _silent.get() or not (console.is_terminal or console.is_jupyter):
+    # rich draws in notebooks with ipywidgets, and complains where there are none
+    drawable = find_spec("ipywidgets") if console.is_jupyter else console.is_terminal
+    if _silent.get() or not drawable:
         yield from items
         return
     if total is None and isinstance(items, Sized):
