@@ -43,10 +43,9 @@ def test_files_and_quiet_people_get_none(screen, monkeypatch):
 
 @pytest.mark.parametrize("widgets", [True, False])
 def test_notebooks_need_widgets(screen, monkeypatch, widgets):
-    class Notebook(Console):
-        is_jupyter = True
-
-    monkeypatch.setattr(_progress, "Console", lambda stderr: Notebook(file=screen))
+    monkeypatch.setattr(
+        _progress, "Console", lambda stderr: Console(file=screen, force_jupyter=True)
+    )
     monkeypatch.setattr(_progress, "find_spec", lambda name: widgets or None)
     drawn = []
 
