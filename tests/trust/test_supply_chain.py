@@ -8,13 +8,13 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
 
-# Permissive, or copyleft of a library that is used as it is (LGPL, MPL, and igraph's GPL).
+# Permissive, or copyleft of a library only (LGPL, MPL).
 KNOWN = re.compile(
     r"BSD|MIT|Apache|PSF|Python Software|ISC|MPL|Mozilla|Zlib|Unlicense|0BSD|HPND|CC0|LGPL|"
     r"Lesser General|public domain|Boost|NVIDIA|Intel",
     re.IGNORECASE,
 )
-COPYLEFT = {"igraph", "python-igraph", "leidenalg", "texttable"}  # GPL: optional to nobody here
+COPYLEFT = {"igraph", "leidenalg"}  # GPL, as scanpy's own clustering has them
 
 
 def requirements(name, seen):

@@ -244,6 +244,14 @@ def test_further_covariates_keep_their_codes(cls):
     )
 
 
+def test_unknown_further_category_is_named():
+    model = with_covariates(RMVE)
+    other = with_site()
+    other.obs["site"] = other.obs["site"].replace({"there": "nowhere"})
+    with pytest.raises(ValueError, match="nowhere"):
+        model.predict(other)
+
+
 @MODELS
 def test_aggregated_posterior_has_standard_deviations(name):
     """scvi-tools 1.4.2 takes variances for them."""

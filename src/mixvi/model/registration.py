@@ -185,6 +185,9 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
         for name, key in keys.items():
             if key is not None:
                 check_categories(adata, key, self._categories(name))
+        state = self.registry_["field_registries"].get(REGISTRY_KEYS.CAT_COVS_KEY, {})
+        for key, known in state.get("state_registry", {}).get("mappings", {}).items():
+            check_categories(adata, key, np.asarray(known))
         self._check_matrix(adata)
 
     def _check_matrix(
