@@ -281,8 +281,8 @@ pd.DataFrame(
 # %% [markdown]
 # Monocytes, both kinds of dendritic cells, B cells, plasma cells (7) and progenitors come back
 # nearly cell by cell. The T and NK cells are a continuum with borders that move, and a small
-# cluster of mixed labels (8) comes back by half. Give names to the former; for the latter, cut the tree
-# further to the right (`mixvi.tl.merge_components(adata, 8)`), or work with the probabilities.
+# cluster of mixed labels (8) comes back by half. Give names to the former; for the latter, cut the
+# tree further to the right (`mixvi.tl.merge_components(adata, 8)`), or work with the probabilities.
 #
 # ## In short
 #
