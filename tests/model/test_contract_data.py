@@ -189,6 +189,7 @@ def test_all_covariates_at_once(spec, conditioning):
 
 
 @pytest.mark.filterwarnings("ignore:From 0.4 .update:FutureWarning")
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
 def test_one_modality_of_several(spec):
     """A MuData is refused in plain words; its modality is an AnnData like any other."""
     proteins = cells(rng=1)
