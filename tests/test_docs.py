@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
+import scanpy as sc
 import typer
 
 import mixvi
@@ -190,7 +191,11 @@ def test_pages_for_beginners_run(name, tmp_path, monkeypatch):
     cells.layers["counts"] = cells.X.copy()
     monkeypatch.setattr("scanpy.read_h5ad", lambda path: cells.copy())
     # four epochs leave clusters of one cell, of which scanpy has no statistics
-    monkeypatch.setattr("scanpy.tl.rank_genes_groups", lambda adata, groupby: None)
+    rank = sc.tl.rank_genes_groups
+    monkeypatch.setattr(
+        "scanpy.tl.rank_genes_groups",
+        lambda *args, **options: rank(*args, **options) if options else None,
+    )
     new = datasets.simulate(50, 60, n_components=3, n_batches=2, n_conditions=2, rng=0)
     new.obs = cells.obs.iloc[:50].copy()
     new.layers["counts"] = new.X.copy()
