@@ -405,15 +405,15 @@ pd.DataFrame(agreement).round(2)
 #
 # * **From lines to curves** is the largest step in how well held-out cells are explained, about 17
 #   nats per cell. The linear model is far behind everything else.
-# * **A mixture in place of one normal distribution** (VaDE, RMVE) adds two nats to the
-#   log-likelihood, and GMVAE and CGMDVAE another one and a half. In the bound these four gain one
-#   and a half to three nats over the VAE, VaDE the most; the draft gains in the log-likelihood
-#   only. On 70 held-out cells all of this is small.
-# * **The clusters are about equally close to the labels in all members.** An ARI differs by 0.04
-#   between members and by 0.05 to 0.14 between seeds, so the table has no winner. The number of
-#   clusters that `"auto"` finds, 8 to 10, is near the number of labels, too. Even the linear model
-#   with a mixture fitted afterwards keeps up. All members agree much more with each other (0.76 and
-#   above, last table) than any of them with the labels (0.54 and below).
+# * **A mixture in place of one normal distribution** (VaDE, RMVE) adds one nat to the
+#   log-likelihood, and GMVAE and CGMDVAE another one. In the bound VaDE gains two nats over the
+#   VAE, GMVAE three and CGMDVAE four; repulsion costs what VaDE gains. On 70 held-out cells all of
+#   this is small.
+# * **The clusters are about equally close to the labels in all members.** An ARI differs by 0.05
+#   between members and by up to 0.14 between seeds, so the table has no winner. The number of
+#   clusters that `"auto"` finds, 9 or 10, is near the number of labels, too. Even the linear model
+#   with a mixture fitted afterwards keeps up. All members agree much more with each other (0.74 and
+#   above, last table) than any of them with the labels (0.53 and below).
 #
 # So choose a member by what you want to *ask* it, not by this table: a conditional decoder for
 # batches and for "what if", a mixture for probabilities and for clusters that the decoder knows,
