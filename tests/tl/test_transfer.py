@@ -93,6 +93,7 @@ def test_adapt_finds_what_the_reference_lacks():
         LABEL,
         batch_key="batch",
         join=True,
+        false_alarm_rate=0.1,  # few labels can be hidden here: the largest score keeps a lower rate
         model_kwargs={"n_hidden": 32},
         train_kwargs=LONGER,
         rng=0,
@@ -100,7 +101,7 @@ def test_adapt_finds_what_the_reference_lacks():
     auroc, alarms, found = check(query, truth)
     assert auroc > 0.98
     assert alarms < 0.1
-    assert found > 0.8
+    assert found > 0.85
     new = query.obs["cell_type_pred_component"].astype(str)
     assert new[truth == "component_2"].str.startswith("novel_").mean() > 0.85
     assert joined.n_obs == reference.n_obs + query.n_obs

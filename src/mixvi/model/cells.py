@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,9 @@ def check_anndata(adata: Any) -> None:
     if isinstance(adata, AnnData):
         return
     todo = "make one: anndata.AnnData(X), or read it: anndata.read_h5ad(path)"
-    if modalities := list(getattr(adata, "mod", ())):  # of a MuData
-        todo = f"take one modality: mdata[{modalities[0]!r}]"
+    modalities = getattr(adata, "mod", None)
+    if isinstance(modalities, Mapping) and modalities:  # of a MuData
+        todo = f"take one modality: mdata[{next(iter(modalities))!r}]"
     raise TypeError(f"expected an AnnData, found {type(adata).__name__}; {todo}")
 
 
