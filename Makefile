@@ -10,7 +10,7 @@ PINS = constraints/$$($(BIN)/python -c 'import sys; print("python311" if sys.ver
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml $(wildcard constraints/*.txt)
 
-.PHONY: help venv demo test test-laws test-slow test-browser bench-smoke package lowest audit lint docs clean
+.PHONY: help venv demo test test-laws test-versions test-slow test-browser bench-smoke package lowest audit lint docs clean
 .DELETE_ON_ERROR:
 # The stamps are reached through pattern rules only; make would delete them as intermediates.
 .SECONDARY:
@@ -30,8 +30,11 @@ test: $(VENV)/.installed-test  ## the tests of every day
 test-laws: $(VENV)/.installed-test  ## identities, oracles and contracts only
 	$(BIN)/python -m pytest -n 2 -m "(law or contract) and not slow" $(ARGS)
 
+test-versions: $(VENV)/.installed-test  ## what may differ between versions of the libraries: no laws, no benchmarks
+	$(BIN)/python -m pytest -n 2 -m "not law and not slow and not browser" --ignore tests/benchmarks $(ARGS)
+
 test-slow: $(VENV)/.installed-test  ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
 
 test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## the report in chromium (AXE_CORE=axe.min.js: also its accessibility)
 	$(BIN)/python -m pytest -m browser $(ARGS)
