@@ -158,9 +158,9 @@ def _of_novelty(
             "novelty",
             f"{uncertainty.novel:.0%} of the cells look unlike those that were held out from "
             f"training; {rate:.0%} would by chance.{most}",
-            "Of new cells: they may be of a kind that the model has not seen, doublets, or damaged; "
-            "their label is the nearest known one, not a finding. Of cells that the model was "
-            "trained on it is no such sign, since it knows them more closely than any others.",
+            "Of new cells: they may be of a kind that the model has not seen, doublets, or "
+            "damaged; their label is the nearest known one, not a finding. Of cells that the model "
+            "was trained on it is no such sign, since it knows them more closely than any others.",
         )
 
 
