@@ -9,7 +9,9 @@ import scvi
 from anndata.experimental import AnnCollection
 from scipy import sparse
 from tests.model.datamodules import OwnData
-from tests.model.specs import QUICK, cells
+from tests.model.specs import QUICK, SPECS, cells
+
+from mixvi.model import CGMDVAE
 
 pytestmark = pytest.mark.contract
 
@@ -159,10 +161,17 @@ def test_trained_from_a_file(spec, tmp_path):
         models[1].differential_expression(groupby="batch", silent=True)
 
 
-@pytest.mark.parametrize("conditioning", ["decoder", "partial", "full"])
-def test_all_covariates_at_once(spec, conditioning):
-    if spec.cls.__name__ == "RMVE" and conditioning == "full":
-        pytest.skip("no option of RMVE")
+WAYS = [
+    (name, way)
+    for name, spec in SPECS.items()
+    for way in ("decoder", "partial", "full")
+    if way != "full" or spec.cls is CGMDVAE
+]
+
+
+@pytest.mark.parametrize(("name", "conditioning"), WAYS)
+def test_all_covariates_at_once(name, conditioning):
+    spec = SPECS[name]
     adata = cells()
     rng = np.random.default_rng(0)
     for name, n in (("site", 2), ("kit", 3)):

@@ -6,7 +6,7 @@ import scvi
 import torch
 from lightning.pytorch import Callback
 from scvi.train import SaveCheckpoint
-from tests.model.specs import QUICK, cells
+from tests.model.specs import QUICK, SPECS, cells
 
 pytestmark = pytest.mark.contract
 
@@ -150,10 +150,10 @@ def test_scvi_tools_checkpoints(spec, tmp_path):
     assert np.isfinite(loaded.predict_proba().to_numpy()).all()
 
 
-def test_held_out_labels(spec):
+@pytest.mark.parametrize("name", [name for name, s in SPECS.items() if "labels_key" in s.setup])
+def test_held_out_labels(name):
     """Every label is trained on, however few cells have it."""
-    if not spec.setup.get("labels_key"):
-        pytest.skip("no labels")
+    spec = SPECS[name]
     adata = cells()
     labels = adata.obs["labels"].astype(str)
     rare = labels.index[labels == "component_2"]

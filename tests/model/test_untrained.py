@@ -33,17 +33,28 @@ def accessors(cls):
     ]
 
 
-@pytest.fixture(scope="module", params=[CGMDVAE, RMVE], ids=lambda cls: cls.__name__)
-def untrained(request):
+def make_untrained(cls):
     adata = cells()
-    request.param.setup_anndata(adata, condition_key="condition")
-    return request.param(adata, n_components=2, n_hidden=16)
+    cls.setup_anndata(adata, condition_key="condition")
+    return cls(adata, n_components=2, n_hidden=16)
 
 
-@pytest.mark.parametrize("name", accessors(CGMDVAE))
-def test_accessors_ask_for_training(untrained, name):
-    if name == "get_style_representation" and isinstance(untrained, RMVE):
-        pytest.skip("it has no style")
+@pytest.fixture(scope="module")
+def both():
+    return {cls: make_untrained(cls) for cls in (CGMDVAE, RMVE)}
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        (cls, name)
+        for cls in (CGMDVAE, RMVE)
+        for name in accessors(cls)
+        if (cls, name) != (RMVE, "get_style_representation")  # it has no style, trained or not
+    ],
+)
+def test_accessors_ask_for_training(both, cls, name):
+    untrained = both[cls]
     arguments = {
         "predict_counterfactual": {"adata": untrained.adata, "target": CONDITIONS[1]},
         "get_condition_effects": dict(zip(("source", "target"), CONDITIONS, strict=True)),
@@ -57,7 +68,9 @@ def test_accessors_ask_for_training(untrained, name):
         method(**arguments.get(name, {}))
 
 
-def test_a_model_that_is_not_trained_says_so(untrained):
+@pytest.mark.parametrize("cls", [CGMDVAE, RMVE])
+def test_a_model_that_is_not_trained_says_so(both, cls):
+    untrained = both[cls]
     assert repr(untrained).endswith("untrained)")
     with pytest.raises(RuntimeError, match=r"untrained\) is not trained; call train\(\) first"):
         untrained.get_normalized_expression()

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import xlogy
+from scipy.stats import entropy
+from sklearn.metrics import mutual_info_score
 
 __all__ = ["certainty", "doubt_batches", "doubt_clusters", "told_of"]
 
@@ -32,17 +33,14 @@ def told_of(batches: Any, clusters: Any) -> float:
     batches, clusters
         Names, one per cell.
     """
-    table = pd.crosstab(np.asarray(batches), np.asarray(clusters)).to_numpy(dtype=float)
-    n = table.sum()
-    joint = table / n
-    batch, cluster = joint.sum(1), joint.sum(0)
-    entropy = -(batch * np.log(batch)).sum()
-    if entropy == 0:
+    table = pd.crosstab(np.asarray(batches), np.asarray(clusters)).to_numpy()
+    told = entropy(table.sum(1))
+    if told == 0:
         return 0.0
-    seen = joint > 0
-    information = (joint[seen] * np.log(joint[seen] / np.outer(batch, cluster)[seen])).sum()
-    bias = (len(batch) - 1) * (len(cluster) - 1) / (2 * n)
-    return float(np.clip((information - bias) / entropy, 0, 1))
+    n_batches, n_clusters = table.shape
+    bias = (n_batches - 1) * (n_clusters - 1) / (2 * table.sum())
+    information = mutual_info_score(None, None, contingency=table)
+    return float(np.clip((information - bias) / told, 0, 1))
 
 
 def doubt_batches(batches: Any, clusters: Any, key: str) -> None:
@@ -80,11 +78,10 @@ def certainty(probs: np.ndarray) -> float:
     probs
         Cells × clusters.
     """
-    mean = probs.mean(0)
-    entropy = -xlogy(mean, mean).sum()
-    if entropy < ROUNDING:
+    whole = entropy(probs.mean(0))
+    if whole < ROUNDING:
         return 1.0
-    return float(1 + xlogy(probs, probs).sum(1).mean() / entropy)
+    return float(1 - entropy(probs, axis=1).mean() / whole)
 
 
 def doubt_clusters(probs: np.ndarray) -> None:
