@@ -51,6 +51,7 @@ def test_separation_is_the_smallest_distance_in_standard_deviations():
     assert ablation.separation(means[:1], scales[:1]) is None
 
 
+@pytest.mark.slow
 def test_rows_appear_and_are_not_run_twice(folder, monkeypatch):
     calls = []
 

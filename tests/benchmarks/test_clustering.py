@@ -22,6 +22,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_rows_appear_are_skipped_and_redone(folder):
     output = folder / "out.json"
     command = ["--data", str(folder), "--sets", "tiny", "--seeds", "1", "-o", str(output)]

@@ -30,6 +30,7 @@ def kang():
     return adata
 
 
+@pytest.mark.slow
 def test_no_method_sees_the_held_out_cells(kang):
     task = perturbation.make_task(kang, "component_1")
     left = task.train.obs.groupby(["cell_type", "condition"], observed=False).size()

@@ -132,6 +132,7 @@ def condition_from_style(style_prior, seed=0):
     return adjusted_rand_index(adata.obs["class"], model.predict()), accuracy, model
 
 
+@pytest.mark.slow
 def test_learned_style_prior_separates_conditions():
     ari, accuracy, model = condition_from_style("learned")
     assert ari == 1
@@ -139,6 +140,7 @@ def test_learned_style_prior_separates_conditions():
     assert max(model.style_use_) > 0.01
 
 
+@pytest.mark.slow
 def test_fixed_style_prior_does_not():
     ari, accuracy, _ = condition_from_style("standard")
     assert ari == 1

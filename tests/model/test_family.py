@@ -121,6 +121,7 @@ def log_ratio(a, b):
     return np.log(np.asarray(a)) - np.log(np.asarray(b))
 
 
+@pytest.mark.slow
 def test_conditional_vae_takes_covariates_out_and_puts_them_in():
     adata = datasets.simulate(
         600,
@@ -266,6 +267,7 @@ def test_few_labels_are_enough(cells, member):
     assert (model.predict() == known)[unlabeled].mean() > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", SUPERVISED)
 def test_all_labels_serve_new_cells(cells, member):
     cls, init = SUPERVISED[member]

@@ -85,6 +85,7 @@ def test_frozen_without_labels():
     assert set(query.obs["cgmdvae"]) <= {"0", "1", "2"}
 
 
+@pytest.mark.slow
 def test_adapt_finds_what_the_reference_lacks():
     reference, query, truth = reference_and_query()
     joined = tl.transfer(
@@ -110,6 +111,7 @@ def test_adapt_finds_what_the_reference_lacks():
     assert (known["cell_type_pred"].astype(str) == known[LABEL].astype(str)).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_adapt_raises_no_alarm_where_nothing_is_new():
     reference, query, truth = reference_and_query()
     query = query[truth != "component_2"].copy()

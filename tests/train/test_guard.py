@@ -63,6 +63,7 @@ def ari(model):
     return metrics.adjusted_rand_index(model.adata.obs["component"], model.predict())
 
 
+@pytest.mark.slow
 def test_quiet_run_is_left_alone(caplog):
     with caplog.at_level(logging.WARNING, logger="mixvi"):
         assert run(make(), []) == 0
@@ -78,6 +79,7 @@ def test_lost_components_are_started_again(caplog):
     assert ari(model) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [CGMDVAE, RMVE])
 def test_ends_usable_however_often_they_are_lost(cls):
     model = make(cls)
@@ -86,5 +88,6 @@ def test_ends_usable_however_often_they_are_lost(cls):
     assert len(np.unique(model.predict())) == 4
 
 
+@pytest.mark.slow
 def test_pruning_is_not_losing():
     assert run(make(dirichlet="global"), [45]) == 0

@@ -70,7 +70,7 @@ def test_batches_that_are_clusters(confounded, words, caplog):
 
 @pytest.fixture(scope="module")
 def drawn():
-    """A model of overlapping clusters, trained until it is done, and cells of the same kind that it never saw."""
+    """A model of overlapping clusters, trained until it is done, and cells that it never saw."""
     everything = datasets.simulate(
         4000, 60, n_components=4, separation=4, depth=300, imbalance=2, rng=1
     )

@@ -2,15 +2,20 @@
 
 import copy
 import gc
+import json
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import tracemalloc
 import weakref
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
 import scvi
 import torch
+from lightning.pytorch import Callback
 from tests.trust.cells import QUICK, SMALL, cells
 
 from mixvi.model import RMVE
@@ -60,7 +65,94 @@ def test_a_manager_serves_every_model_of_its_cells():
     assert kept.adata is adata
 
 
-def fifty_cycles(found):
+class Cancel(Callback):
+    """End the run in its second epoch, and remember what it had."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.current_epoch == 1:
+            state = next(iter(trainer.optimizers[0].state.values()))["exp_avg"]
+            self.references = [weakref.ref(thing) for thing in (trainer, pl_module, state)]
+            raise self.error
+
+
+def cancelled(error):
+    """Whether everything of a run is gone that ended so, and of its model."""
+
+    def run():
+        cancel = Cancel(error)
+        adata = cells()
+        RMVE.setup_anndata(adata, batch_key="batch")
+        model = RMVE(adata, n_components=3, **SMALL)
+        with pytest.raises((SystemExit, error)):
+            model.train(**QUICK, callbacks=[cancel])
+        assert not model.is_trained
+        return [*cancel.references, weakref.ref(model.module.encoder)]
+
+    references = run()
+    gc.collect()
+    return [reference() is None for reference in references]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_cancelled_run_frees_what_it_had(error):
+    """Trainer, weights and the optimizer's state, on whatever device."""
+    assert in_a_process_of_its_own(cancelled, error) == [True] * 4
+
+
+MEASURED = """
+import json, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+import anndata as ad
+import numpy as np
+from scipy import sparse
+from mixvi.model import RMVE
+
+def memory(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
+
+def cells(n):
+    X = sparse.csr_matrix(1 + np.random.default_rng(0).poisson(1.0, (1000, 8)).astype("float32"))
+    return ad.AnnData(sparse.vstack([X] * (n // 1000), format="csr"))
+
+adata = cells(1_000)
+RMVE.setup_anndata(adata)
+model = RMVE(adata, n_components=3, n_hidden=16)
+model.train(1, "cpu", enable_progress_bar=False)
+many = cells(1_000_000)
+for accessor in (model.predict, model.get_novelty):
+    accessor(many[:100_000].copy())  # what any call takes
+    Path("/proc/self/clear_refs").write_text("5")
+    before = memory("VmRSS")
+    output = accessor(many)
+    print(json.dumps({"peak": memory("VmHWM") - before, "cells": len(output)}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's accounts")
+def test_a_million_cells_in_flat_memory():
+    """Beyond the outputs, and as many bytes again while they are put together."""
+    command = [sys.executable, "-c", MEASURED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [each["cells"] for each in found] == [1_000_000, 1_000_000]
+    for each in found:
+        assert each["peak"] < 120e6, found  # cells' responsibilities alone would be 12 MB each
+
+
+def in_a_process_of_its_own(function, *arguments):
+    """What a function returns: pytest keeps what is logged, and tracebacks."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def fifty_cycles():
     """Memory after each of fifty models, and how many managers are left."""
     tracemalloc.start()
     sizes = []
@@ -71,18 +163,13 @@ def fifty_cycles(found):
         del model
         gc.collect()
         sizes.append(tracemalloc.get_traced_memory()[0])
-    found.put((sizes, len(RMVE._per_instance_manager_store)))
+    return sizes, len(RMVE._per_instance_manager_store)
 
 
 @pytest.mark.slow
 def test_fifty_cycles():
-    """Neither managers nor memory grow, in a process of its own: pytest keeps what is logged."""
-    context = multiprocessing.get_context("spawn")
-    found = context.Queue()
-    process = context.Process(target=fifty_cycles, args=(found,))
-    process.start()
-    sizes, n_managers = found.get(timeout=1200)
-    process.join()
+    """Neither managers nor memory grow."""
+    sizes, n_managers = in_a_process_of_its_own(fifty_cycles)
     assert n_managers <= 1
     assert np.mean(sizes[-5:]) - np.mean(sizes[10:15]) < 2e5  # bytes; an AnnData is more
 

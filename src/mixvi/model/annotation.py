@@ -68,7 +68,9 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
         clusters was left to the model and cells hardly tell their cluster.
         """
         target = (self._query or self.adata) if adata is None else adata
-        posterior = self._posterior(adata, None, batch_size, None)
+        posterior = self._posterior(
+            adata, None, batch_size, None, ["latent", "probs", "novelty", "style", "c"]
+        )
         keys = Keys(key_added or self._name)
         target.obsm[keys.latent] = posterior["latent"]
         if "style" in posterior:

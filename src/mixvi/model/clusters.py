@@ -87,8 +87,12 @@ class ClusterMixin(PosteriorMixin):
         -------
         Names (see ``cluster_names_``), one per cell; the same in every call.
         """
-        probs, names = self._probabilities(adata, indices, batch_size, dataloader, level)
-        return np.asarray(names)[probs.argmax(1)]
+        codes, names = self._level_codes(level)
+        found = [
+            summed_by_cluster(batch["probs"], codes).argmax(1)
+            for batch in self._batches(adata, indices, batch_size, dataloader, ["probs"])
+        ]
+        return np.asarray(names)[np.concatenate(found)]
 
     def predict_proba(
         self,
@@ -108,7 +112,9 @@ class ClusterMixin(PosteriorMixin):
         adata, indices, batch_size, dataloader, level
             As in :meth:`predict`.
         """
-        probs, names = self._probabilities(adata, indices, batch_size, dataloader, level)
+        codes, names = self._level_codes(level)
+        posterior = self._posterior(adata, indices, batch_size, dataloader, ["probs"])
+        probs = summed_by_cluster(posterior["probs"], codes)
         index = self._cell_names(adata, indices, dataloader)
         return pd.DataFrame(probs, index=index, columns=names)
 
@@ -127,7 +133,7 @@ class ClusterMixin(PosteriorMixin):
             Cells whose shares are the weights (and whose covariates the means are averaged over,
             where the components see covariates); by default those that the model was made with.
         """
-        posterior = self._posterior(adata, indices, batch_size, dataloader)
+        posterior = self._posterior(adata, indices, batch_size, dataloader, ["probs", "c"])
         return self._component_table(posterior)
 
     def _component_table(self, posterior: dict[str, np.ndarray]) -> ComponentTable:
@@ -146,16 +152,9 @@ class ClusterMixin(PosteriorMixin):
             scales=pd.DataFrame(scale, index=names, columns=dimensions),
         )
 
-    def _probabilities(
-        self,
-        adata: AnnData | None,
-        indices: Sequence[int] | None,
-        batch_size: int | None,
-        dataloader: Iterator[dict[str, Tensor]] | None,
-        level: Level,
-    ) -> tuple[np.ndarray, list[str]]:
+    def _level_codes(self, level: Level) -> tuple[Sequence[int], list[str]]:
+        """Code of what every component belongs to, and the names of these."""
         choice("level", level, get_args(Level))
-        probs = self._posterior(adata, indices, batch_size, dataloader)["probs"]
         if level == "component":
-            return probs, self.component_names_
-        return summed_by_cluster(probs, self.cluster_of_component_), self.cluster_names_
+            return range(len(self.component_names_)), self.component_names_
+        return self.cluster_of_component_, self.cluster_names_

@@ -59,7 +59,7 @@ class GenerationMixin(PosteriorMixin):
         ValueError
             If a condition was not in the training data.
         """
-        posterior = self._posterior(adata, indices, batch_size, dataloader)
+        posterior = self._posterior(adata, indices, batch_size, dataloader, ["c"])
         c, share = covariate_contexts(posterior["c"], self.device)
         names = pd.Index(self.component_names_, name="component")
         genes = pd.Index(self._gene_names())

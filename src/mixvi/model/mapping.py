@@ -231,7 +231,7 @@ class MappingMixin(MergingMixin, NoveltyMixin):
             del self.cluster_of_component_[n_known:], self.cluster_names_[-n_new:]
         rate = self.query_growth_["false_alarm_rate"]
         threshold = self.novelty_threshold(rate)
-        posterior = self._posterior(None, None, None, None)
+        posterior = self._posterior(None, None, None, None, ["latent", "probs", "novelty", "c"])
         novel = posterior["novelty"] > threshold
         means, scale = self._cluster_moments(posterior)
         found = find_new_components(

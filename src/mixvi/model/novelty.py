@@ -51,7 +51,7 @@ class NoveltyMixin(PosteriorMixin):
         adata, indices, batch_size, dataloader
             Cells to use; by default those that the model was made with.
         """
-        return self._posterior(adata, indices, batch_size, dataloader)["novelty"]
+        return self._posterior(adata, indices, batch_size, dataloader, ["novelty"])["novelty"]
 
     def novelty_threshold(self, false_alarm_rate: float = FALSE_ALARM_RATE) -> float:
         """Novelty that at most a given share of known cells exceeds.

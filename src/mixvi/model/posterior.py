@@ -85,39 +85,57 @@ class PosteriorMixin(RegistrationMixin):
         return super()._make_data_loader(adata, *args, **kwargs)
 
     @torch.inference_mode()
+    def _batches(
+        self,
+        adata: AnnData | None,
+        indices: Sequence[int] | None,
+        batch_size: int | None,
+        dataloader: Iterator[dict[str, Tensor]] | None,
+        quantities: Sequence[str],
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """What is asked for about the cells of one mini-batch after another."""
+        module, prior, grown = self.module, self.module.prior, self._grown
+        compute = {
+            "latent": lambda qz, c, h: qz.loc,
+            "probs": lambda qz, c, h: prior.responsibilities(qz, c),
+            "logits": lambda qz, c, h: prior.assignment(qz.loc, c).logits,
+            "novelty": lambda qz, c, h: -prior.log_occupancy(qz.loc, c),
+            "style": lambda qz, c, h: prior.style(h).loc,
+            "c": lambda qz, c, h: c,
+        }
+        needed = set(quantities)
+        if grown is not None and "probs" in needed:
+            needed |= {"latent", "novelty"}
+        batch_size = BATCH_SIZE if batch_size is None else batch_size
+        for tensors in self._loader(adata, indices, batch_size, dataloader):
+            outputs = module.inference(**module._get_inference_input(tensors))
+            qz, c, h = outputs["qz"], outputs["c"], outputs.get("h")
+            known = needed if prior.n_style and h is not None else needed - {"style"}
+            batch = {name: compute[name](qz, c, h).cpu().numpy() for name in known}
+            if "style" in batch:
+                batch["style"] = self._without_noise(batch["style"])
+            if grown is not None and "probs" in batch:
+                batch["probs"] = grown.extend(batch["probs"], batch["latent"], batch["novelty"])
+            yield {name: batch[name] for name in quantities if name in batch}
+
     def _posterior(
         self,
         adata: AnnData | None,
         indices: Sequence[int] | None,
         batch_size: int | None,
         dataloader: Iterator[dict[str, Tensor]] | None,
+        quantities: Sequence[str],
     ) -> dict[str, np.ndarray]:
-        """Latent mean, responsibilities, log q(y | z), novelty, style, covariates, in one pass."""
-        module, prior = self.module, self.module.prior
-        parts: dict[str, list[Tensor]] = {}
-        batch_size = BATCH_SIZE if batch_size is None else batch_size
-        for tensors in self._loader(adata, indices, batch_size, dataloader):
-            outputs = module.inference(**module._get_inference_input(tensors))
-            qz, c = outputs["qz"], outputs["c"]
-            batch = {
-                "latent": qz.loc,
-                "probs": prior.responsibilities(qz, c),
-                "logits": prior.assignment(qz.loc, c).logits,
-                "novelty": -prior.log_occupancy(qz.loc, c),
-                "c": c,
-            }
-            if prior.n_style and "h" in outputs:
-                batch["style"] = prior.style(outputs["h"]).loc
+        """Of all cells, in one pass.
+
+        ``"latent"`` means, responsibilities ``"probs"``, ``"logits"`` log q(y | z), ``"novelty"``,
+        ``"style"`` (left out where there is none), covariates ``"c"``.
+        """
+        parts: dict[str, list[np.ndarray]] = {}
+        for batch in self._batches(adata, indices, batch_size, dataloader, quantities):
             for name, value in batch.items():
-                parts.setdefault(name, []).append(value.cpu())
-        posterior = {name: torch.cat(values).numpy() for name, values in parts.items()}
-        if "style" in posterior:
-            posterior["style"] = self._without_noise(posterior["style"])
-        if (grown := self._grown) is not None:
-            posterior["probs"] = grown.extend(
-                posterior["probs"], posterior["latent"], posterior["novelty"]
-            )
-        return posterior
+                parts.setdefault(name, []).append(value)
+        return {name: np.concatenate(parts.pop(name)) for name in list(parts)}
 
     def minify_adata(
         self,

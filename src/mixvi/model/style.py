@@ -49,7 +49,7 @@ class StyleMixin(PosteriorMixin):
                 "expected expression to infer the style from, found minified data; get the style "
                 "before minifying"
             )
-        return self._posterior(adata, indices, batch_size, dataloader)["style"]
+        return self._posterior(adata, indices, batch_size, dataloader, ["style"])["style"]
 
     def _measure_style_use(self, dataloader: Iterator[dict[str, Tensor]] | None = None) -> None:
         """Find the dimensions that the trained model uses."""
@@ -57,7 +57,7 @@ class StyleMixin(PosteriorMixin):
         if not self.module.prior.n_style:
             return
         indices = self.train_indices if dataloader is None else None
-        style = self._posterior(None, indices, None, dataloader)["style"]
+        style = self._posterior(None, indices, None, dataloader, ["style"])["style"]
         self.style_use_ = style.var(0).tolist()
         self.style_center_ = style.mean(0).tolist()
         if not self._active_style().any():

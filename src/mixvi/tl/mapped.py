@@ -60,7 +60,7 @@ def mapped(model: Any, adata: AnnData | None, known: Sequence[str]) -> Mapped:
     known
         Those of its clusters that are known labels.
     """
-    posterior = model._posterior(adata, None, None, None)
+    posterior = model._posterior(adata, None, None, None, ["latent", "probs", "logits", "novelty"])
     names = np.asarray(model.cluster_names_)
     codes = np.asarray(model.cluster_of_component_)
     tied = np.isin(names[codes], known)
