@@ -66,7 +66,17 @@ def scaled(adata):
     adata.X = adata.X.multiply(0.3).tocsr()
 
 
+def confounded(adata):
+    adata.obs["donor"] = "d" + adata.obs["cgmdvae"].astype(str)
+
+
+def noise(adata):
+    adata.obsm["cgmdvae_probs"][:] = [0.4, 0.3, 0.3]
+
+
 CASES = {
+    "confounded": (confounded, "Clusters and donor are confounded: a cell's cluster tells 100%"),
+    "none": (noise, "a cell tells 0% of what there is to know"),
     "small": (few, "Few cells are in cluster NK"),
     "batch": (
         one_batch,
@@ -96,6 +106,10 @@ def test_said_where_it_is_true(kind, tmp_path):
     adata = annotated()
     changed = change(adata)
     found, words = kinds(adata if changed is None else changed, tmp_path)
-    expected = {"confidence": ["confidence", "unsure"]}.get(kind, [kind])
+    expected = {
+        "confidence": ["confidence", "unsure"],
+        "batch": ["batch", "confounded"],
+        "confounded": ["batch", "confounded"],
+    }.get(kind, [kind])
     assert found == expected
     assert sentence in words

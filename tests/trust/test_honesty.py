@@ -11,21 +11,20 @@ from tests.trust.cells import QUICK
 from torch.distributions import Normal
 
 from mixvi import datasets
-from mixvi.metrics import expected_calibration_error
+from mixvi.metrics import certainty, expected_calibration_error, uncertainty_coefficient
 from mixvi.model import CGMDVAE, RMVE
-from mixvi.model.doubts import certainty, told_of
 
 
 def test_what_a_cluster_tells_of_a_batch():
     batch = np.repeat(["a", "b"], 500)
-    assert told_of(batch, batch) == pytest.approx(1, abs=0.01)
-    assert told_of(batch, np.tile(["x", "y"], 500)) == 0
-    assert told_of(np.repeat("a", 1000), batch) == 0
+    assert uncertainty_coefficient(batch, batch) == pytest.approx(1, abs=0.01)
+    assert uncertainty_coefficient(batch, np.tile(["x", "y"], 500)) == 0
+    assert uncertainty_coefficient(np.repeat("a", 1000), batch) == 0
     # half of the cells in a cluster of their batch, the others in one of both: half a bit of one
     mixed = np.where(np.arange(1000) % 2, batch, "both")
-    assert told_of(batch, mixed) == pytest.approx(0.5, abs=0.01)
+    assert uncertainty_coefficient(batch, mixed) == pytest.approx(0.5, abs=0.01)
     # a batch for every cell: a table of chance
-    assert told_of(np.arange(1000), batch) < 0.05
+    assert uncertainty_coefficient(np.arange(1000), batch) < 0.05
 
 
 def test_what_a_cell_tells_of_its_cluster():

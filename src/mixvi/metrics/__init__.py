@@ -10,6 +10,7 @@ from mixvi.metrics.clustering import (
     normalized_mutual_info,
     purity,
 )
+from mixvi.metrics.information import certainty, uncertainty_coefficient
 from mixvi.metrics.mixing import within_type_mixing
 from mixvi.metrics.perturbation import perturbation_scores, r2, squared_pearson
 from mixvi.metrics.place import place_scores, zone_scores
@@ -17,6 +18,7 @@ from mixvi.metrics.stability import cluster_stability
 
 __all__ = [
     "adjusted_rand_index",
+    "certainty",
     "cluster_stability",
     "clustering_scores",
     "contingency",
@@ -30,6 +32,7 @@ __all__ = [
     "purity",
     "r2",
     "squared_pearson",
+    "uncertainty_coefficient",
     "within_type_mixing",
     "zone_scores",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mixvi.metrics.information import CONFOUNDED, UNCLEAR
+
 from .cells import Cells
 from .clusters import Cluster
 from .mixing import Spread
@@ -112,6 +114,14 @@ def _of_batches(spreads: Sequence[Spread], clusters: Sequence[Cluster]) -> Itera
                 "difference that is left. Look at the marker genes: stress, mitochondrial and "
                 "ribosomal genes speak for the latter.",
             )
+        if spread.role == "batch" and spread.told > CONFOUNDED:
+            yield Advice(
+                "confounded",
+                f"Clusters and {spread.column} are confounded: a cell's cluster tells "
+                f"{spread.told:.0%} of what there is to know of its {spread.column}.",
+                "Whether batches differ in their kinds of cells or in technique cannot be told "
+                "from these data; batches that share kinds of cells can tell.",
+            )
         if spread.role == "batch" and spread.mixing < POOR_MIXING:
             yield Advice(
                 "mixing",
@@ -123,6 +133,13 @@ def _of_batches(spreads: Sequence[Spread], clusters: Sequence[Cluster]) -> Itera
 
 
 def _of_certainty(clusters: Sequence[Cluster], uncertainty: Uncertainty) -> Iterator[Advice]:
+    if len(clusters) > 1 and uncertainty.certainty < UNCLEAR:
+        yield Advice(
+            "none",
+            "The cells may form no clusters: a cell tells "
+            f"{uncertainty.certainty:.0%} of what there is to know of its cluster.",
+            "Take them as a cut of a continuum, or of noise, not as kinds of cells.",
+        )
     low = [c for c in clusters if c.confidence < LOW_CONFIDENCE]
     if low:
         yield Advice(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from mixvi.metrics import within_type_mixing
+from mixvi.metrics import uncertainty_coefficient, within_type_mixing
 from mixvi.pl._columns import categories
 
 from .clusters import safe_colors
@@ -35,6 +35,8 @@ class Spread:
     mixing
         :func:`mixvi.metrics.within_type_mixing` within clusters, in the latent space; NaN where
         that is not defined.
+    told
+        :func:`mixvi.metrics.uncertainty_coefficient` of the category, given the cluster.
     """
 
     role: str
@@ -44,6 +46,7 @@ class Spread:
     shares: pd.DataFrame
     overall: pd.Series
     mixing: float
+    told: float
 
 
 def describe_spread(adata: AnnData, run: Run, role: str) -> Spread | None:
@@ -65,10 +68,10 @@ def describe_spread(adata: AnnData, run: Run, role: str) -> Spread | None:
         return None
     table = pd.crosstab(clusters, groups, dropna=False)[names]
     table = table[table.sum(axis=1) > 0]
-    mixing = np.nan
+    known, mixing = groups.notna().to_numpy(), np.nan
     if run.keys.latent in adata.obsm:
         some = np.random.default_rng(0).permutation(adata.n_obs)[:SAMPLED]
-        some = some[groups.notna().to_numpy()[some]]
+        some = some[known[some]]
         z = np.asarray(adata.obsm[run.keys.latent])[some]
         try:
             mixing = within_type_mixing(z, groups.iloc[some], clusters.iloc[some])
@@ -82,4 +85,5 @@ def describe_spread(adata: AnnData, run: Run, role: str) -> Spread | None:
         shares=table.div(table.sum(axis=1), axis=0),
         overall=table.sum() / table.to_numpy().sum(),
         mixing=mixing,
+        told=uncertainty_coefficient(groups[known], clusters[known]),
     )

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from mixvi.metrics import certainty
 from mixvi.pl._columns import probabilities
 
 from .run import Run
@@ -43,6 +44,8 @@ class Uncertainty:
         Shares of the cells with a confidence of at least .9, and below .5.
     novel
         Share of cells that may be new, or NaN.
+    certainty
+        :func:`mixvi.metrics.certainty`, or NaN.
     between
         Pairs of clusters by the number of cells that could be in either.
     """
@@ -53,6 +56,7 @@ class Uncertainty:
     sure: float
     unsure: float
     novel: float
+    certainty: float
     between: list[Between]
 
 
@@ -67,7 +71,7 @@ def describe_uncertainty(adata: AnnData, run: Run) -> Uncertainty:
     confidence = adata.obs[run.keys.confidence].to_numpy(dtype=float)
     novelty = adata.obs.get(run.keys.novelty)
     novel = adata.obs.get(run.keys.novel)
-    has_probs = run.keys.probs in adata.obsm
+    probs = probabilities(adata, run.keys.name) if run.keys.probs in adata.obsm else None
     return Uncertainty(
         confidence=confidence,
         novelty=None if novelty is None else novelty.to_numpy(dtype=float),
@@ -75,7 +79,8 @@ def describe_uncertainty(adata: AnnData, run: Run) -> Uncertainty:
         sure=float((confidence >= SURE).mean()),
         unsure=float((confidence < UNSURE).mean()),
         novel=np.nan if novel is None else float(novel.to_numpy(dtype=bool).mean()),
-        between=_between(probabilities(adata, run.keys.name)) if has_probs else [],
+        certainty=np.nan if probs is None else certainty(probs.to_numpy(dtype=float)),
+        between=[] if probs is None else _between(probs),
     )
 
 
