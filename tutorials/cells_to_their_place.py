@@ -26,6 +26,7 @@
 
 # %%
 import logging
+import sys
 import warnings
 
 warnings.filterwarnings("ignore", message="IProgress not found")
@@ -40,6 +41,7 @@ import mixvi
 
 for name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(name).setLevel(logging.ERROR)
+logging.getLogger("mixvi").addHandler(logging.StreamHandler(sys.stdout))  # what it has to say
 warnings.filterwarnings("ignore", module="lightning")
 scvi.settings.verbosity = logging.WARNING
 plt.rcParams["figure.dpi"] = 64  # small pictures for a small notebook
@@ -135,7 +137,8 @@ print(f"{inside.mean():.0%} of the coordinates of section_3 are inside their err
 #
 # Now the same with genes that have no place (`contrast=0`). A linear map can always be fitted, and
 # always gives a picture. The places are therefore shuffled and the whole fit is repeated 200 times:
-# if shuffled places do as well, there is nothing to see, and the function says so.
+# if shuffled places do as well, there is nothing to see, and the function says so. The model has
+# its doubts before that: these cells are all of one kind, and their clusters are clusters of noise.
 
 # %%
 blind = mixvi.datasets.simulate_tissue(600, contrast=0, rng=0)

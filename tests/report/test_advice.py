@@ -75,7 +75,7 @@ def noise(adata):
 
 
 CASES = {
-    "confounded": (confounded, "Clusters and donor are confounded: a cell's cluster tells 100%"),
+    "confounded": (confounded, "Clusters and donor are confounded: a cell's cluster tells 99%"),
     "none": (noise, "a cell tells 0% of what there is to know"),
     "small": (few, "Few cells are in cluster NK"),
     "batch": (
