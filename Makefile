@@ -10,7 +10,7 @@ PINS = constraints/$$($(BIN)/python -c 'import sys; print("python311" if sys.ver
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml $(wildcard constraints/*.txt)
 
-.PHONY: help venv demo test test-laws test-versions test-slow test-browser bench-smoke package lowest audit lint docs clean
+.PHONY: help venv demo test test-laws test-versions test-slow test-ray test-browser bench-smoke package lowest audit lint docs clean
 .DELETE_ON_ERROR:
 # The stamps are reached through pattern rules only; make would delete them as intermediates.
 .SECONDARY:
@@ -35,6 +35,9 @@ test-versions: $(VENV)/.installed-test  ## what may differ between versions of t
 
 test-slow: $(VENV)/.installed-test  ## the tests that take minutes
 	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
+
+test-ray: $(VENV)/.installed-test $(VENV)/.installed-ray  ## several workers by Ray, and scvi.autotune
+	$(BIN)/python -m pytest tests/train/test_ray.py $(ARGS)
 
 test-browser: $(VENV)/.installed-test $(VENV)/.installed-browser  ## the report in chromium (AXE_CORE=axe.min.js: also its accessibility)
 	$(BIN)/python -m pytest -m browser $(ARGS)

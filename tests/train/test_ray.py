@@ -11,8 +11,8 @@ from mixvi import datasets
 from mixvi.model import RMVE
 from mixvi.train import on_ray, ray_settings
 
-needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs ray")
-needs_tune = pytest.mark.skipif(find_spec("hyperopt") is None, reason="needs scvi-tools[autotune]")
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: make test-ray")
+needs_tune = pytest.mark.skipif(find_spec("hyperopt") is None, reason="needs Ray: make test-ray")
 # Ray's own warnings are its business
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -35,7 +35,6 @@ def train(directory):
 
 
 @needs_ray
-@pytest.mark.slow
 def test_workers_train_one_model(tmp_path):
     import cloudpickle
     import ray
@@ -54,7 +53,6 @@ def test_workers_train_one_model(tmp_path):
 
 @needs_ray
 @needs_tune
-@pytest.mark.slow
 def test_autotune_tries_numbers_of_components(tmp_path):
     import ray
     from ray import tune
@@ -86,8 +84,8 @@ def test_autotune_tries_numbers_of_components(tmp_path):
     assert results["elbo_validation"].notna().all()
 
 
-@pytest.mark.skipif(find_spec("ray") is not None, reason="ray is there")
-def test_without_ray_the_message_says_what_to_install():
+def test_without_ray_the_message_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("mixvi.train.ray.find_spec", lambda name: None)
     for call in (ray_settings, lambda: on_ray(print, 2)):
         with pytest.raises(ImportError, match=r"pip install 'ray\[train\]'"):
             call()
