@@ -36,8 +36,8 @@ def train(directory):
 
 @needs_ray
 def test_workers_train_one_model(tmp_path):
-    import cloudpickle
     import ray
+    from ray import cloudpickle
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])

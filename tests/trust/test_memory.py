@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 import weakref
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,18 +103,15 @@ def test_a_cancelled_run_frees_what_it_had(error):
     assert in_a_process_of_its_own(cancelled, error) == [True] * 4
 
 
+TESTS = Path(__file__).parents[1]
 MEASURED = """
 import json, warnings
-from pathlib import Path
 warnings.simplefilter("ignore")
 import anndata as ad
 import numpy as np
 from scipy import sparse
+from peak import Peak
 from mixvi.model import RMVE
-
-def memory(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
 
 def cells(n):
     X = sparse.csr_matrix(1 + np.random.default_rng(0).poisson(1.0, (1000, 8)).astype("float32"))
@@ -126,10 +124,9 @@ model.train(1, "cpu", enable_progress_bar=False)
 many = cells(1_000_000)
 for accessor in (model.predict, model.get_novelty):
     accessor(many[:100_000].copy())  # what any call takes
-    Path("/proc/self/clear_refs").write_text("5")
-    before = memory("VmRSS")
-    output = accessor(many)
-    print(json.dumps({"peak": memory("VmHWM") - before, "cells": len(output)}))
+    with Peak() as peak:
+        output = accessor(many)
+    print(json.dumps({"peak": peak.bytes, "cells": len(output)}))
 """
 
 
@@ -138,7 +135,7 @@ for accessor in (model.predict, model.get_novelty):
 def test_a_million_cells_in_flat_memory():
     """Beyond the outputs, and as many bytes again while they are put together."""
     command = [sys.executable, "-c", MEASURED]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=TESTS)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [each["cells"] for each in found] == [1_000_000, 1_000_000]

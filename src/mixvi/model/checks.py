@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from anndata.abc import CSCDataset, CSRDataset
+from anndata.abc import CSCDataset
 from scipy import sparse
 
 from .cells import check_n_components, check_shape, check_unique
@@ -166,10 +166,8 @@ def _chunks(X: Any) -> Iterator[tuple[int, int, Any]]:
         yield 0, 0, X.tocsr()
         return
     by_column = isinstance(X, CSCDataset)
-    on_disk_sparse = by_column or isinstance(X, CSRDataset)
     n_major, n_minor = X.shape[::-1] if by_column else X.shape
-    # Stored entries are a small part of a sparse chunk, and each read costs a seek.
-    step = max(1, (4 * _CHUNK if on_disk_sparse else _CHUNK) // n_minor)
+    step = max(1, _CHUNK // n_minor)
     for start in range(0, n_major, step):
         if by_column:
             yield 0, start, X[:, start : start + step]

@@ -13,7 +13,7 @@ from mixvi.model.checks import get_matrix
 
 __all__ = ["genes_on_disk"]
 
-CHUNK = 2**24  # matrix entries looked at together
+CHUNK = 2**22  # matrix entries looked at together
 
 
 def genes_on_disk(adata: ad.AnnData, genes: np.ndarray, directory: Path) -> ad.AnnData:
