@@ -99,7 +99,7 @@ def cancelled(error):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_a_cancelled_run_frees_what_it_had(error):
-    """Trainer, weights and the optimizer's state, on whatever device."""
+    """Trainer, weights and the optimizer's state."""
     assert in_a_process_of_its_own(cancelled, error) == [True] * 4
 
 
@@ -133,14 +133,14 @@ for accessor in (model.predict, model.get_novelty):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's accounts")
 def test_a_million_cells_in_flat_memory():
-    """Beyond the outputs, and as many bytes again while they are put together."""
+    """Mini-batch by mini-batch: all there is to know of the cells would be some 270 MB."""
     command = [sys.executable, "-c", MEASURED]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=TESTS)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [each["cells"] for each in found] == [1_000_000, 1_000_000]
     for each in found:
-        assert each["peak"] < 120e6, found  # cells' responsibilities alone would be 12 MB each
+        assert each["peak"] < 120e6, found
 
 
 def in_a_process_of_its_own(function, *arguments):

@@ -99,8 +99,6 @@ class ZarrCells(LightningDataModule):
                 )
         obs = pd.concat([ad.io.read_elem(store["obs"]) for store in stores])
         obs.index = pd.RangeIndex(len(obs)).astype(str)
-        for name in obs.select_dtypes(object):
-            obs[name] = obs[name].astype("category")
         # what the columns mean is asked of cells without counts
         empty = sparse.csr_matrix((len(obs), len(var)), dtype=np.float32)
         self._cells = ad.AnnData(empty, obs=obs, var=pd.DataFrame(index=var.index))
