@@ -1,7 +1,8 @@
 """Every AnnData key that mixvi writes, and nowhere else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from anndata.utils import make_index_unique
@@ -19,6 +20,19 @@ def column_names(names: Iterable[object]) -> pd.Index:
         Names of the clusters, which may hold ``/``.
     """
     return make_index_unique(pd.Index([str(name).replace("/", "|") for name in names], dtype=str))
+
+
+def novelty_line(run: Mapping[str, Any]) -> float | None:
+    """Novelty above which most of the cells of a run count as new, if the run knows one.
+
+    Parameters
+    ----------
+    run
+        ``uns[keys.params]``. If it has a line for the cells that were trained on, the cells are
+        the model's own, most of which were.
+    """
+    names = ("threshold",) if "mode" in run else ("novelty_threshold_trained", "novelty_threshold")
+    return next((float(run[name]) for name in names if name in run), None)
 
 
 @dataclass(frozen=True)

@@ -64,3 +64,34 @@ def test_a_model_writes_the_rate_that_it_keeps(caplog):
     model.annotate(key_added="mix")
     assert adata.uns["mix"]["false_alarm_rate"] == 0.05
     assert model.is_novel(known).mean() == pytest.approx(0.05, abs=2 / 340)
+
+
+def test_trained_cells_are_compared_with_each_other(tmp_path):
+    """A long run knows the cells that it was trained on better than any other."""
+    adata, other = cells(200, rng=0), cells(200, rng=1)
+    RMVE.setup_anndata(adata, batch_key="batch")
+    model = RMVE(adata, n_components=2, n_hidden=8)
+    model.train(**QUICK | {"max_epochs": 3})
+    trained = model.train_indices
+    assert model.is_novel()[trained].mean() == pytest.approx(0.05, abs=1 / 100)
+    novelty, threshold = model.get_novelty(), model.novelty_threshold(0.1)
+    held_out = model.validation_indices
+    novel = model.is_novel(false_alarm_rate=0.1)
+    np.testing.assert_array_equal(novel[held_out], novelty[held_out] > threshold)
+    some = [trained[3], held_out[0], trained[7]]
+    np.testing.assert_array_equal(model.is_novel(indices=some, false_alarm_rate=0.1), novel[some])
+    model.annotate(key_added="mix", false_alarm_rate=0.1)
+    np.testing.assert_array_equal(adata.obs["mix_novel"], novel)
+    own = adata.uns["mix"]["novelty_threshold_trained"]
+    assert (novelty[trained] > own).mean() == pytest.approx(0.1, abs=1 / 100)
+
+    model.save(tmp_path / "model")
+    again = RMVE.load(tmp_path / "model", adata)
+    np.testing.assert_array_equal(again.is_novel(false_alarm_rate=0.1), novel)
+    # as many other cells, in the place of those that were trained on
+    elsewhere = RMVE.load(tmp_path / "model", other)
+    expected = model.get_novelty(other) > threshold
+    np.testing.assert_array_equal(elsewhere.is_novel(false_alarm_rate=0.1), expected)
+    np.testing.assert_array_equal(model.is_novel(other, false_alarm_rate=0.1), expected)
+    model.annotate(other, key_added="mix")
+    assert "novelty_threshold_trained" not in other.uns["mix"]

@@ -67,12 +67,27 @@ class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dense: Tensor) -> Tensor:
         ctx.x = x
-        return x @ dense
+        return _product(x, dense)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        return None, _transposed(ctx.x) @ gradient.contiguous()
+        return None, _product(_transposed(ctx.x), gradient.contiguous())
+
+
+def _product(x: Tensor, dense: Tensor) -> Tensor:
+    """A CSR matrix times a dense one."""
+    if x.device.type != "cpu":
+        return x @ dense
+    # on a processor, weighted sums of rows take half the time of torch's sparse product
+    return functional.embedding_bag(
+        x.col_indices(),
+        dense,
+        x.crow_indices(),
+        mode="sum",
+        per_sample_weights=x.values(),
+        include_last_offset=True,
+    )
 
 
 def _transposed(x: Tensor) -> Tensor:

@@ -60,7 +60,8 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
         their entropy in nats, ``obs["{key}_novelty"]`` −log p(z) in nats,
         ``obs["{key}_novel"]`` whether that is above the threshold that a share of
         ``false_alarm_rate`` of known cells exceeds (``uns`` has the rate that the number of
-        held-out cells can keep, if that is larger). Where clusters are merged
+        held-out cells can keep, if that is larger; cells that were trained on are compared with
+        each other: :meth:`is_novel`). Where clusters are merged
         components, ``obs["{key}_component"]`` and ``obsm["{key}_component_probs"]``.
         ``uns["{key}"]`` parameters, components, merge tree, training curves, versions.
 
@@ -84,10 +85,16 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
             "scales": table.scales.to_numpy(),
         }
         if self.novelty_quantiles_ is not None:
+            novelty = posterior["novelty"]
             threshold = self.novelty_threshold(false_alarm_rate)
-            target.obs[keys.novel] = posterior["novelty"] > threshold
             kept = self._attainable_rate(false_alarm_rate)
             run |= {"novelty_threshold": threshold, "false_alarm_rate": kept}
+            target.obs[keys.novel] = novelty > threshold
+            trained = self._which_trained(len(novelty), novelty.__getitem__)
+            if trained.any():
+                own = self._threshold_of_trained(false_alarm_rate)
+                run["novelty_threshold_trained"] = own
+                target.obs[keys.novel] = novelty > np.where(trained, own, threshold)
         target.uns[keys.params] = run
         write_clusters(
             target, keys, posterior["probs"], self.cluster_of_component_, self.cluster_names_

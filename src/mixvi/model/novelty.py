@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 from anndata import AnnData
 from torch import Tensor
 
@@ -16,6 +18,8 @@ __all__ = ["FALSE_ALARM_RATE", "NoveltyMixin"]
 
 FALSE_ALARM_RATE = 0.05
 N_QUANTILES = 1_001
+N_TRAINED = 10_000  # trained cells whose novelty is looked at, at most
+Mask = npt.NDArray[np.bool_]
 
 
 class NoveltyMixin(PosteriorMixin):
@@ -28,10 +32,15 @@ class NoveltyMixin(PosteriorMixin):
         lowest to the highest; of few cells their novelty itself. ``None`` before training.
     novelty_cells_
         Number of these cells.
+    trained_novelty_quantiles_
+        The same of cells that were trained on. Their novelty is higher, more so the fewer they are:
+        the encoder has learned to tell every one of them apart. ``None`` before training, and for
+        models of earlier versions.
     """
 
     novelty_quantiles_: list[float] | None = None
     novelty_cells_: int | None = None
+    trained_novelty_quantiles_: list[float] | None = None
 
     def get_novelty(
         self,
@@ -116,8 +125,35 @@ class NoveltyMixin(PosteriorMixin):
             indices = held_out if held_out is not None and len(held_out) else None
         novelty = self.get_novelty(adata, indices, batch_size, dataloader)
         self.novelty_cells_ = len(novelty)
-        levels = np.linspace(0, 1, min(len(novelty), N_QUANTILES))
-        self.novelty_quantiles_ = np.quantile(novelty.astype(float), levels).tolist()
+        self.novelty_quantiles_ = _quantiles(novelty)
+
+    def _calibrate_trained(self) -> None:
+        """Take the novelty of cells that were trained on as the scale of their own."""
+        self.trained_novelty_quantiles_ = _quantiles(self.get_novelty(indices=self._some_trained()))
+
+    def _some_trained(self) -> list[int]:
+        trained = np.sort(self.train_indices)
+        return trained[:: -(-len(trained) // N_TRAINED)].tolist()
+
+    def _which_trained(self, n_obs: int, novelty_of: Callable[[list[int]], np.ndarray]) -> Mask:
+        """Which cells were trained on; none, if these are not the cells of the training.
+
+        A model may be loaded with other cells. They are told by their novelty, which is not the
+        one that is stored.
+        """
+        which, stored = np.zeros(n_obs, dtype=bool), self.trained_novelty_quantiles_
+        if stored is None or self.train_indices is None or np.max(self.train_indices) >= n_obs:
+            return which
+        found = _quantiles(novelty_of(self._some_trained()))
+        if len(found) == len(stored) and np.allclose(found, stored, rtol=1e-3, atol=1e-3):
+            which[self.train_indices] = True
+        return which
+
+    def _threshold_of_trained(self, false_alarm_rate: float) -> float:
+        """Novelty that a share of the cells exceeds that were trained on."""
+        quantiles = np.asarray(self.trained_novelty_quantiles_)
+        levels = np.linspace(0, 1, len(quantiles))
+        return float(np.interp(1 - false_alarm_rate, levels, quantiles))
 
     def is_novel(
         self,
@@ -128,7 +164,11 @@ class NoveltyMixin(PosteriorMixin):
         *,
         false_alarm_rate: float = FALSE_ALARM_RATE,
     ) -> np.ndarray:
-        """Whether every cell's novelty is above :meth:`novelty_threshold`.
+        """Whether every cell's novelty is above its threshold.
+
+        That is :meth:`novelty_threshold` for all cells but those that were trained on. These are
+        compared with each other, so that the stated share of them is called new: the most unusual
+        ones.
 
         Parameters
         ----------
@@ -137,5 +177,22 @@ class NoveltyMixin(PosteriorMixin):
         false_alarm_rate
             Share of known cells that may be called new.
         """
+        novelty = self.get_novelty(adata, indices, batch_size, dataloader)
+        if dataloader is not None:
+            trained = np.zeros(len(novelty), dtype=bool)
+        elif indices is None:
+            trained = self._which_trained(len(novelty), novelty.__getitem__)
+        else:
+            n_obs = (self.adata if adata is None else adata).n_obs
+            of = partial(self.get_novelty, adata, batch_size=batch_size)
+            trained = self._which_trained(n_obs, of)[np.asarray(indices)]
         threshold = self.novelty_threshold(false_alarm_rate)
-        return self.get_novelty(adata, indices, batch_size, dataloader) > threshold
+        if trained.any():
+            own = self._threshold_of_trained(false_alarm_rate)
+            return novelty > np.where(trained, own, threshold)
+        return novelty > threshold
+
+
+def _quantiles(novelty: np.ndarray) -> list[float]:
+    levels = np.linspace(0, 1, min(len(novelty), N_QUANTILES))
+    return np.quantile(novelty.astype(float), levels).tolist()

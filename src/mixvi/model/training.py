@@ -225,3 +225,5 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         if getattr(datamodule, "n_val", 0):
             loader = datamodule.val_dataloader()
         self.calibrate_novelty(dataloader=loader)
+        if datamodule is None:
+            self._calibrate_trained()

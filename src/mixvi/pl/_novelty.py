@@ -4,7 +4,7 @@ import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from mixvi._keys import Keys
+from mixvi._keys import Keys, novelty_line
 from mixvi.pl._columns import obs_column
 from mixvi.pl._scatter import new_axes
 
@@ -18,6 +18,9 @@ def novelty(
     adata: AnnData, *, key: str = "cgmdvae", n_bins: int = 50, ax: Axes | None = None
 ) -> Axes:
     """Draw a histogram of the novelty, with the threshold above which a cell may be new.
+
+    For the cells that a model was trained on that is the line that the stated share of them is
+    above: the most unusual ones.
 
     If reference and query are together (``tl.transfer(..., join=True)``), each has its own
     outline: where the query has a part to the right that the reference lacks, there are cells
@@ -47,7 +50,7 @@ def novelty(
     keys = Keys(key)
     values = obs_column(adata, keys.novelty).to_numpy(dtype=float)
     run = adata.uns.get(keys.params, {})
-    threshold = run.get("threshold" if "mode" in run else "novelty_threshold")
+    threshold = novelty_line(run)
     if keys.origin in adata.obs:
         origin = adata.obs[keys.origin].astype(str).to_numpy()
         parts = {name: values[origin == name] for name in ("reference", "query")}

@@ -173,11 +173,10 @@ def _of_novelty(
         most = f" Most in {_these(where)}." if where else ""
         yield Advice(
             "novelty",
-            f"{uncertainty.novel:.0%} of the cells look unlike those that were held out from "
-            f"training; {rate:.0%} would by chance.{most}",
-            "Of new cells: they may be of a kind that the model has not seen, doublets, or "
-            "damaged; their label is the nearest known one, not a finding. Of cells that the model "
-            "was trained on it is no such sign, since it knows them more closely than any others.",
+            f"{uncertainty.novel:.0%} of the cells look unlike those that the model knows; "
+            f"{rate:.0%} would by chance.{most}",
+            "They may be of a kind that the model has not seen, doublets, or damaged; their label "
+            "is the nearest known one, not a finding.",
         )
 
 

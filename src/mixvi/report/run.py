@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from mixvi._keys import Keys
+from mixvi._keys import Keys, novelty_line
 
 __all__ = ["Run", "find_run", "text"]
 
@@ -68,8 +68,7 @@ class Run:
     @property
     def novelty_threshold(self) -> float | None:
         """Novelty above which a cell may be new."""
-        name = "threshold" if self.is_map else "novelty_threshold"
-        return float(self.stored[name]) if name in self.stored else None
+        return novelty_line(self.stored)
 
     @property
     def false_alarm_rate(self) -> float:
