@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from anndata import AnnData
 from anndata.utils import make_index_unique
+
+RUNS = {"model", "readout"}  # one of them is in uns[keys.params] of every run
 
 
 def column_names(names: Iterable[object]) -> pd.Index:
@@ -190,3 +193,40 @@ class PlaceKeys:
     def params(self) -> str:
         """``uns``: read-out, scores by group, null, parameters."""
         return self.name
+
+    def of(self, slot: str) -> list[str]:
+        """Every key of one slot of AnnData: ``"obs"``, ``"obsm"`` or ``"uns"``."""
+        return {
+            "obs": [self.sd, self.error, self.group],
+            "obsm": [self.predicted, self.sd, self.measured, self.held_out],
+            "uns": [self.params],
+        }[slot]
+
+
+def check_unclaimed(adata: AnnData, keys: Keys | PlaceKeys) -> None:
+    """Check that results replace results, and nothing else that is in the cells.
+
+    Parameters
+    ----------
+    adata
+        Cells that are to be written to.
+    keys
+        What is to be written.
+
+    Raises
+    ------
+    ValueError
+        If something of these names is there that was not written by mixvi.
+    """
+    run = adata.uns.get(keys.params)
+    if isinstance(run, Mapping) and RUNS & run.keys():
+        return
+    for slot in ("obs", "obsm", "uns"):
+        there = getattr(adata, slot)
+        for name in keys.of(slot):
+            if name in there:
+                raise ValueError(
+                    f"expected key_added to name results of mixvi or nothing, found {name!r} in "
+                    f"adata.{slot} that mixvi did not write (or whose adata.uns[{keys.params!r}] "
+                    "is lost); choose another key_added, or rename or delete it"
+                )

@@ -198,9 +198,17 @@ CALLS = {
     "huge steps": (
         partial(fit, train={"plan_kwargs": {"lr": 1e9}}), FloatingPointError, "learning rate"
     ),
+    "unknown step": (
+        partial(fit, train={"plan_kwargs": {"learning_rate": 1}}), TypeError, "'learning_rate'"
+    ),
+    "no cell to train on": (partial(fit, train={"train_size": 0.0}), ValueError, "< train_size"),
     "mask missing": (partial(tool, mask_var="hvg"), KeyError, "'hvg' in adata.var"),
     "key with a slash": (partial(tool, key_added="a/b"), ValueError, "without '/'"),
     "empty key": (partial(tool, key_added=""), ValueError, "expected key_added"),
+    "key of a column": (partial(tool, key_added="batch"), ValueError, "'batch' in adata.obs that"),
+    "column of a map": (
+        lambda a: tl.transfer(a, cells(), "component", key_added="batch"), ValueError, "'batch' in"
+    ),
     "no run": (lambda a: tl.merge_components(a), KeyError, "run mixvi.tl.cgmdvae"),
     "no labels": (lambda a: tl.transfer(a, cells(), "type"), KeyError, "column 'type'"),
     "no reference": (lambda a: tl.transfer(a, 3), ValueError, "expected a CGMDVAE or RMVE"),
@@ -219,6 +227,10 @@ ASKED = {
     "no cell": ({"indices": []}, ValueError, "at least one cell"),
     "short mask": ({"indices": [True, False]}, IndexError, f"a mask of {N_CELLS} cells, found 2"),
     "batches of none": ({"batch_size": 0}, ValueError, "`batch_size`"),
+}
+UNKNOWN = {
+    "column of groups": ("differential_expression", {"groupby": "type"}, "column 'type' in"),
+    "genes": ("get_normalized_expression", {"gene_list": ["gene_0", "CD3D"]}, "found 'CD3D'"),
 }
 
 
@@ -253,6 +265,32 @@ def test_bad_call(name):
     before = contents(adata)
     refused(lambda: call(adata), error, sentence)
     assert contents(adata) == before
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_unknown_name(name, model):
+    accessor, kwargs, sentence = UNKNOWN[name]
+    refused(lambda: getattr(model, accessor)(**kwargs), KeyError, sentence)
+
+
+def test_results_replace_only_results(model):
+    """What a user has in the cells stays, whatever the name of the result."""
+    adata = cells()
+    adata.obsm["X_umap"] = np.ones((N_CELLS, 2))
+    before = contents(adata)
+    refused(lambda: model.annotate(adata, key_added="umap"), ValueError, "'X_umap' in adata.obsm")
+    refused(lambda: model.annotate(adata, key_added="batch"), ValueError, "'batch' in adata.obs")
+    assert contents(adata) == before
+    model.annotate(adata, key_added="mix")
+    model.annotate(adata, key_added="mix")
+    tl.merge_components(adata, 2, key="mix", key_added="two")
+    refused(
+        lambda: tl.merge_components(adata, 2, key="mix", key_added="batch"),
+        ValueError,
+        "'batch' in adata.obs",
+    )
+    del adata.uns["mix"]
+    refused(lambda: model.annotate(adata, key_added="mix"), ValueError, "adata.uns['mix'] is lost")
 
 
 @pytest.mark.parametrize("name", ASKED)

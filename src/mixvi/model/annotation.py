@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.special import xlogy
 
-from mixvi._keys import Keys, column_names
+from mixvi._keys import Keys, check_unclaimed, column_names
 from mixvi.priors import MergeTree
 
 from .clusters import summed_by_cluster
@@ -52,6 +52,11 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
         false_alarm_rate
             Share of known cells that may be called new.
 
+        Raises
+        ------
+        ValueError
+            If something of these names is there that mixvi did not write; nothing is replaced then.
+
         Notes
         -----
         ``obsm["X_{key}"]`` mean of q(z | x), ``obsm["X_{key}_w"]`` mean of q(w | x) (models with a
@@ -73,6 +78,7 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
             adata, None, batch_size, None, ["latent", "probs", "novelty", "style", "c"]
         )
         keys = Keys(key_added or self._name)
+        check_unclaimed(target, keys)
         target.obsm[keys.latent] = posterior["latent"]
         if "style" in posterior:
             target.obsm[keys.style] = posterior["style"]

@@ -13,6 +13,7 @@ from scvi.model.base import RNASeqMixin, VAEMixin
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, StudentT
 
+from .columns import check_columns, listing
 from .posterior import PosteriorMixin
 
 __all__ = ["InheritedMixin"]
@@ -47,17 +48,35 @@ class InheritedMixin(RNASeqMixin, VAEMixin, PosteriorMixin):
         ----------
         *args, **kwargs
             As in scvi-tools.
+
+        Raises
+        ------
+        KeyError
+            If a gene of ``gene_list`` is not one of the model's.
         """
+        wanted = kwargs.get("gene_list")
+        if wanted is not None:
+            unknown = [gene for gene in wanted if gene not in set(self._gene_names())]
+            if unknown:
+                raise KeyError(
+                    f"expected genes of the model in gene_list, found {listing(unknown)}; take "
+                    "names of adata.var_names"
+                )
         if kwargs.get("n_samples_overall") is None or kwargs.get("return_numpy"):
             return super().get_normalized_expression(*args, **kwargs)
         samples = super().get_normalized_expression(*args, **kwargs | {"return_numpy": True})
-        genes, wanted = pd.Index(self._gene_names()), kwargs.get("gene_list")
+        genes = pd.Index(self._gene_names())
         if wanted is not None:
             genes = genes[genes.isin(wanted)]
         return pd.DataFrame(samples, columns=genes)
 
     def differential_expression(
-        self, adata: AnnData | None = None, *args: Any, all_stats: bool = True, **kwargs: Any
+        self,
+        adata: AnnData | None = None,
+        groupby: str | None = None,
+        *args: Any,
+        all_stats: bool = True,
+        **kwargs: Any,
     ) -> pd.DataFrame:
         """Genes that differ between groups of cells; see scvi-tools' method of this name.
 
@@ -65,6 +84,8 @@ class InheritedMixin(RNASeqMixin, VAEMixin, PosteriorMixin):
         ----------
         adata
             Cells to use; by default those that the model was made with.
+        groupby
+            Column of ``obs`` with the groups.
         all_stats
             Add statistics of the counts themselves, for which the cells must be in memory.
         *args, **kwargs
@@ -72,16 +93,20 @@ class InheritedMixin(RNASeqMixin, VAEMixin, PosteriorMixin):
 
         Raises
         ------
+        KeyError
+            If there is no such column.
         ValueError
             If the statistics of a file are asked for.
         """
         cells = self.adata if adata is None else adata
+        if groupby is not None and cells is not None:
+            check_columns(cells, [groupby])
         if all_stats and cells is not None and cells.isbacked:
             raise ValueError(
                 "expected cells in memory for the statistics of their counts, found a file "
                 "(backed); pass all_stats=False or adata.to_memory()"
             )
-        return super().differential_expression(adata, *args, all_stats=all_stats, **kwargs)
+        return super().differential_expression(adata, groupby, *args, all_stats=all_stats, **kwargs)
 
     def _get_denoised_samples(self, *args: Any, **kwargs: Any) -> np.ndarray:
         """Several samples per cell need dense counts there."""

@@ -24,6 +24,7 @@ from mixvi.train import (
     default_epochs,
     for_many_ranks,
 )
+from mixvi.train.plan import check_plan_kwargs
 
 from .checks import check_n_components
 from .labels import LabelsMixin
@@ -130,6 +131,11 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             raise ValueError(
                 "expected an AnnData with counts, found a minified one; train before minifying"
             )
+        if train_size is not None and not 0 < train_size <= 1:  # scvi-tools takes 0 for None
+            raise ValueError(
+                f"expected 0 < train_size ≤ 1, found {train_size}; 1 trains on all cells"
+            )
+        check_plan_kwargs(plan_kwargs or {})
         is_query = self.query_weights_ is not None
         if is_query:
             plan_kwargs = self._query_plan(plan_kwargs)
@@ -153,7 +159,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         schedule = Schedule.from_fractions(
             max_epochs, pretrain_fraction, overcluster_fraction, warmup_fraction
         )
-        if datamodule is None and self.adata.n_obs < FEW:
+        if datamodule is None and self.adata.n_obs < FEW and train_size is None:
             train_size = 1.0
         if train_size == 1.0:  # nothing to stop by
             early_stopping = False

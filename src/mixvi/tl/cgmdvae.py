@@ -79,7 +79,8 @@ categorical_covariate_keys, continuous_covariate_keys
     KeyError
         If a column, layer or mask is missing.
     ValueError
-        If the counts are not counts, or a cell or gene has none.
+        If the counts are not counts, a cell or gene has none, or ``key_added`` names something
+        that mixvi did not write.
     """
     return fit(
         CGMDVAE,

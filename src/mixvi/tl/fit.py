@@ -12,7 +12,7 @@ import numpy as np
 from anndata import AnnData
 
 from mixvi._files import replacing_directory
-from mixvi._keys import Keys
+from mixvi._keys import Keys, check_unclaimed
 from mixvi.model.base import MixtureModel
 from mixvi.model.cells import check_anndata
 from mixvi.model.checks import check_matrix, check_numbers, get_matrix
@@ -52,6 +52,7 @@ def fit(
     """
     check_anndata(adata)
     keys = Keys(key_added)
+    check_unclaimed(adata, keys)
     genes = chosen_genes(adata, mask_var)
     layer = setup["layer"]
     check_numbers(get_matrix(adata, layer), layer or "X")

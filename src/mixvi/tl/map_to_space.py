@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from mixvi._keys import PlaceKeys
+from mixvi._keys import PlaceKeys, check_unclaimed
 from mixvi.metrics import place_scores
 from mixvi.space import Readout, fit_places, permutation_null, spatial_blocks
 from mixvi.space.null import CHANCE
@@ -90,7 +90,8 @@ def map_to_space(
         If a key is missing.
     ValueError
         If the table lacks a category, places are not numbers, a cell with a place has no group,
-        there are fewer than 3 groups, or the latent representation is not finite.
+        there are fewer than 3 groups, the latent representation is not finite, or ``key_added``
+        names something that mixvi did not write.
 
     Warns
     -----
@@ -109,6 +110,7 @@ def map_to_space(
             f"expected another name than the latent representation's, found key_added="
             f"{key_added!r}, which would replace adata.obsm[{use_rep!r}]; choose another"
         )
+    check_unclaimed(adata, keys)
     z = _latent(adata, use_rep)
     places, names, obs_key = measured_places(adata, coords, obs_key)
     known = ~np.isnan(places).any(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from anndata import AnnData
 
-from mixvi._keys import Keys
+from mixvi._keys import Keys, check_unclaimed
 from mixvi.model.annotation import stored_tree, write_clusters
 from mixvi.model.merging import cut_tree, tree_of
 from mixvi.priors import MergeTree
@@ -54,8 +54,8 @@ def merge_components(
     KeyError
         If there is no such run.
     ValueError
-        If both numbers are given, there are fewer components than clusters, or components are
-        tied to labels.
+        If both numbers are given, there are fewer components than clusters, components are tied
+        to labels, or ``key_added`` names something that mixvi did not write.
     """
     source, keys = Keys(key), Keys(key_added or key)
     if source.params not in adata.uns or "means" not in adata.uns[source.params]:
@@ -63,6 +63,7 @@ def merge_components(
             f"expected the components of a run in adata.uns[{key!r}], found none; run "
             "mixvi.tl.cgmdvae or model.annotate first, or pass its key"
         )
+    check_unclaimed(adata, keys)
     run = adata.uns[source.params]
     if any(not str(name).isdecimal() for name in run["components"]):
         raise ValueError(

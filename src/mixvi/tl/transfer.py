@@ -10,9 +10,10 @@ import anndata as ad
 import numpy as np
 from anndata import AnnData
 
-from mixvi._keys import Keys
+from mixvi._keys import Keys, check_unclaimed
 from mixvi.model import CGMDVAE, RMVE
 from mixvi.model.base import MixtureModel
+from mixvi.model.cells import check_anndata
 from mixvi.model.novelty import FALSE_ALARM_RATE
 from mixvi.model.record import call
 from mixvi.model.saved import load_reference
@@ -110,8 +111,8 @@ def transfer(
     KeyError
         If a column or layer is missing.
     ValueError
-        If the two share no genes, the reference is damaged, there are no labels, or an argument is
-        for the other kind of reference.
+        If the two share no genes, the reference is damaged, there are no labels, an argument is
+        for the other kind of reference, or ``key_added`` names what mixvi did not write.
 
     Examples
     --------
@@ -129,7 +130,10 @@ def transfer(
     with_cells = isinstance(reference, AnnData)
     _check_arguments({"n_new_components": n_new_components or None} if with_cells else of_cells)
     known: Any = reference if with_cells else load_reference(reference, [CGMDVAE, RMVE])
-    key = Keys(key_added or default_key(known, labels_key)).name
+    keys = Keys(key_added or default_key(known, labels_key))
+    check_anndata(adata)
+    check_unclaimed(adata, keys)
+    key = keys.name
     with seeded(rng):
         if with_cells:
             if labels_key is None:

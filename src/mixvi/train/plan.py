@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from mixvi.module import MixtureVAE
 
 from .schedule import Schedule
 
-__all__ = ["MixturePlan", "idle_weights"]
+__all__ = ["MixturePlan", "check_plan_kwargs", "idle_weights"]
 
 
 class MixturePlan(TrainingPlan):
@@ -138,6 +140,24 @@ class MixturePlan(TrainingPlan):
             shown = "validation_loss" if shown == "loss_validation" else shown
             self.log(shown, value, prog_bar=shown == "train_loss", sync_dist=self.use_sync_dist)
         return means
+
+
+def check_plan_kwargs(plan_kwargs: Mapping[str, Any]) -> None:
+    """Check that options of a plan exist: scvi-tools hands unknown ones to the loss.
+
+    Raises
+    ------
+    TypeError
+        If one does not.
+    """
+    parameters = {*signature(MixturePlan).parameters, *signature(TrainingPlan).parameters}
+    known = sorted(parameters - {"module", "schedule", "kwargs", "loss_kwargs"})
+    for name in plan_kwargs:
+        if name not in known:
+            raise TypeError(
+                f"expected options of the training plan in plan_kwargs, found {name!r}; there are "
+                f"{', '.join(known)}"
+            )
 
 
 def idle_weights(module: MixtureVAE) -> list[nn.Parameter]:
