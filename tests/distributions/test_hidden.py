@@ -111,3 +111,18 @@ def test_unknown_norm():
         HiddenLayer.__init__.__wrapped__(
             HiddenLayer.__new__(HiddenLayer), 2, 0, 2, norm="group", dropout=0.0
         )
+
+
+@pytest.mark.parametrize("n_layers", [0, 1, 2])
+def test_covariates_are_passed_on(inputs, n_layers):
+    x, c = inputs
+    torch.manual_seed(0)
+    layers = HiddenLayers(
+        N_IN, N_COVARIATES, N_OUT, n_layers, norm="none", dropout=0.0, pass_covariates=True
+    )
+    x = x.expand(2, *x.shape)
+    h = layers(x, c)
+    assert h.shape == (2, len(c), layers.n_out)
+    torch.testing.assert_close(h[..., -N_COVARIATES:], c.expand(2, -1, -1))
+    layers.pass_covariates = False
+    torch.testing.assert_close(h[..., :-N_COVARIATES], layers(x, c))

@@ -31,7 +31,11 @@ def copy_scvi(ours, theirs):
     copy_hidden(ours.decoder.layers[0], decoder.px_decoder.fc_layers[0])
     ours.z_posterior.loc.load_state_dict(encoder.mean_encoder.state_dict())
     ours.z_posterior.log_variance.load_state_dict(encoder.var_encoder.state_dict())
-    ours.likelihood.rate.logits.load_state_dict(decoder.px_scale_decoder[0].state_dict())
+    theirs_head, head = decoder.px_scale_decoder[0], ours.likelihood.head
+    n_in = theirs_head.weight.shape[1]
+    head.bias.copy_(theirs_head.bias)
+    head.weight[:, :n_in].copy_(theirs_head.weight)
+    head.weight[:, n_in:].zero_()  # the covariates, which its genes do not see directly
     ours.likelihood.log_theta.copy_(theirs.px_r)
     ours.prior.components.loc.zero_()
     ours.prior.components.log_variance.zero_()

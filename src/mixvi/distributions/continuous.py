@@ -14,6 +14,7 @@ from .sparse import Nonzeros, dense
 
 __all__ = ["Bernoulli", "BernoulliLikelihood", "Normal", "NormalLikelihood"]
 
+MIN_PROBABILITY = 1e-3  # to start from: of pixels that are always black, and of those always white
 MIN_SCALE = 1e-2  # a gene that the decoder fits exactly must not send σ to 0 and the loss to −∞
 
 
@@ -49,6 +50,15 @@ class NormalLikelihood(Likelihood):
         super().__init__()
         self.loc = nn.Linear(n_hidden, n_genes)
         self.raw_scale = nn.Parameter(torch.zeros(n_genes))
+
+    @property
+    def head(self) -> nn.Linear:
+        """Means."""
+        return self.loc
+
+    def link(self, mean: Tensor) -> Tensor:
+        """The mean itself."""
+        return mean
 
     def forward(
         self,
@@ -91,6 +101,15 @@ class BernoulliLikelihood(Likelihood):
     def __init__(self, n_hidden: int, n_genes: int):
         super().__init__()
         self.logits = nn.Linear(n_hidden, n_genes)
+
+    @property
+    def head(self) -> nn.Linear:
+        """Logits of the probabilities."""
+        return self.logits
+
+    def link(self, mean: Tensor) -> Tensor:
+        """Logits."""
+        return mean.logit(MIN_PROBABILITY)
 
     def forward(
         self,

@@ -8,6 +8,8 @@ from torch.nn import functional
 
 __all__ = ["CountRate"]
 
+MIN_MEAN = 1e-8  # of a gene that no cell has
+
 
 class CountRate(nn.Module):
     r"""Expected counts μ = depth · ρ.
@@ -29,6 +31,11 @@ class CountRate(nn.Module):
         super().__init__()
         self.logits = nn.Linear(n_hidden, n_genes)
         self.shares = shares
+
+    def link(self, mean: Tensor) -> Tensor:
+        """Logits of shares, or of factors."""
+        mean = mean.clamp(min=MIN_MEAN)
+        return mean.log() if self.shares else mean + (-(-mean).expm1()).log()
 
     def forward(
         self,

@@ -84,11 +84,14 @@ class HiddenLayers(nn.Module):
         in them.
     norm, dropout
         See :class:`HiddenLayer`.
+    pass_covariates
+        Whether what follows sees the covariates as well: c stands beside the last hidden layer.
 
     Attributes
     ----------
     n_out
-        Size of the result: ``n_hidden``, or that of x and c without a layer.
+        Size of the result: ``n_hidden`` (and that of c where it is passed on), or that of x and c
+        without a layer.
     """
 
     def __init__(
@@ -100,10 +103,12 @@ class HiddenLayers(nn.Module):
         *,
         norm: Norm = "batch",
         dropout: float = 0.1,
+        pass_covariates: bool = False,
     ):
         super().__init__()
         self.n_in, self.n_covariates = n_in, n_covariates
-        self.n_out = n_hidden if n_layers else n_in + n_covariates
+        self.pass_covariates = pass_covariates or n_layers == 0
+        self.n_out = (n_hidden if n_layers else n_in) + n_covariates * self.pass_covariates
         sizes = [n_in, *[n_hidden] * (n_layers - 1)][:n_layers]
         self.layers = nn.ModuleList(
             HiddenLayer(size, n_covariates, n_hidden, norm=norm, dropout=dropout) for size in sizes
@@ -115,10 +120,9 @@ class HiddenLayers(nn.Module):
         c: Float[Tensor, "cells n_covariates"] | None = None,
     ) -> Float[Tensor, "*samples cells n_out"]:
         """Return the last hidden layer."""
-        if not self.layers:
-            x = dense(x)
-            if self.n_covariates and c is not None:
-                x = torch.cat([x, c.expand(*x.shape[:-1], c.shape[-1])], -1)
+        h = x if self.layers else dense(x)
         for layer in self.layers:
-            x = layer(x, c)
-        return x
+            h = layer(h, c)
+        if self.pass_covariates and self.n_covariates and c is not None:
+            h = torch.cat([h, c.expand(*h.shape[:-1], c.shape[-1])], -1)
+        return h

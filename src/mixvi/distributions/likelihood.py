@@ -53,6 +53,15 @@ class Likelihood(nn.Module):
 
     is_count: ClassVar[bool] = True
 
+    @property
+    @abstractmethod
+    def head(self) -> nn.Linear:
+        """From the hidden layer to the mean of every gene, before :meth:`link`'s inverse."""
+
+    @abstractmethod
+    def link(self, mean: Tensor) -> Tensor:
+        """What the head must give for a mean expression, freed of the cell's depth."""
+
     @abstractmethod
     def forward(
         self,

@@ -160,6 +160,15 @@ class NegativeBinomialLikelihood(Likelihood):
         self.rate = CountRate(n_hidden, n_genes, shares=shares)
         self.log_theta = nn.Parameter(torch.randn(n_genes))
 
+    @property
+    def head(self) -> nn.Linear:
+        """Logits of the expected counts."""
+        return self.rate.logits
+
+    def link(self, mean: Tensor) -> Tensor:
+        """Logits of expected counts."""
+        return self.rate.link(mean)
+
     def forward(
         self,
         h: Float[Tensor, "*samples cells hidden"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, distributions
+from torch import Tensor, distributions, nn
 from torch.distributions import constraints
 from torch.types import _size
 
@@ -84,6 +84,15 @@ class PoissonLikelihood(Likelihood):
     def __init__(self, n_hidden: int, n_genes: int, *, shares: bool = True):
         super().__init__()
         self.rate = CountRate(n_hidden, n_genes, shares=shares)
+
+    @property
+    def head(self) -> nn.Linear:
+        """Logits of the expected counts."""
+        return self.rate.logits
+
+    def link(self, mean: Tensor) -> Tensor:
+        """Logits of expected counts."""
+        return self.rate.link(mean)
 
     def forward(
         self,

@@ -101,6 +101,15 @@ class ZeroInflatedNegativeBinomialLikelihood(Likelihood):
         self.counts = NegativeBinomialLikelihood(n_hidden, n_genes, shares=shares)
         self.dropout_logits = nn.Linear(n_hidden, n_genes)
 
+    @property
+    def head(self) -> nn.Linear:
+        """Logits of the expected counts before the loss."""
+        return self.counts.head
+
+    def link(self, mean: Tensor) -> Tensor:
+        """As of the negative binomial: to start from, nothing is lost."""
+        return self.counts.link(mean)
+
     def forward(
         self,
         h: Float[Tensor, "*samples cells hidden"],

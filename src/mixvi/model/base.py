@@ -136,7 +136,11 @@ class MixtureModel(
         encoder = HiddenLayers(
             n_genes, n_covariates * encode_covariates, dropout=dropout_rate, **hidden
         )
-        decoder = HiddenLayers(prior.n_latent, n_covariates, dropout=0.0, **hidden)
+        # genes see the covariates directly, too: what a batch does to every cell alike need not
+        # pass through units that z shares
+        decoder = HiddenLayers(
+            prior.n_latent, n_covariates, dropout=0.0, pass_covariates=True, **hidden
+        )
         parts: dict[str, Any] = {
             "encoder": encoder,
             "decoder": decoder,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["FORMAT", "check_manifest", "manifest_name", "write_manifest"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 def manifest_name(prefix: str | None) -> str:

@@ -19,6 +19,7 @@ from mixvi.module import MixtureVAE
 from mixvi.priors import GaussianMixture, LatentPrior, StandardPrior, merge_tree
 
 from .labels import label_start
+from .means import start_at_means
 from .ranks import gather, same_on_all_ranks_
 from .tied import fit_tied, sizes_and_means
 
@@ -205,6 +206,8 @@ def _k_means(z: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
 class StartComponents(Callback):
     """Train under N(0, I), then under too many components, then start the components.
 
+    Before anything is trained the decoder starts at mean expression (:func:`start_at_means`).
+
     Parameters
     ----------
     epoch
@@ -223,6 +226,8 @@ class StartComponents(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Start what has its time come."""
         loader: Any = trainer.train_dataloader
+        if trainer.current_epoch == 0:
+            start_at_means(pl_module.module, loader)
         if trainer.current_epoch == self.epoch:
             start_components(pl_module.module, loader)
             self._end(pl_module.module)
