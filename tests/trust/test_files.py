@@ -34,7 +34,7 @@ def saved(model, tmp_path):
 
 
 def test_every_format_is_kept():
-    assert FORMATS == ["format-0", "format-1"]
+    assert FORMATS == ["format-0", "format-1", "format-2"]
     assert sum(f.stat().st_size for f in FIXTURES.rglob("*") if f.is_file()) < 200_000
 
 

@@ -4,6 +4,7 @@ from .best import KeepBest
 from .checkpoint import LongRun
 from .finite import StopAtNaN
 from .guard import GuardComponents
+from .means import start_at_means
 from .plan import MixturePlan
 from .ranks import AllRanks, Runner, for_many_ranks
 from .ray import on_ray, ray_settings
@@ -27,5 +28,6 @@ __all__ = [
     "for_many_ranks",
     "on_ray",
     "ray_settings",
+    "start_at_means",
     "start_components",
 ]
