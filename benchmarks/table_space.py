@@ -95,7 +95,7 @@ def space_page(rows: Sequence[Row]) -> str:
         "no representation was told a place. The error is that on the group left out: a zone, or a "
         "block of the tissue where there are no sections. Columns that end in *cells* leave out a "
         f"random {100 // N_FOLDS}% of the cells instead, whose neighbors are in training: easier, "
-        "and not what a map is for. p compares R² with "
+        "and not what a map is for. p compares the error saved against the mean place with that of "
         f"{N_PERMUTATIONS} maps of which the groups' places were exchanged, so it is at least "
         f"{1 / (N_PERMUTATIONS + 1):.3f}. *Within 1.96 errors* is the share of coordinates inside "
         "the error bars, each group unseen by fit and error bar. The mean place of the other "

@@ -37,7 +37,7 @@ def mapped(n_dims=2, p=0.005, table=False) -> ad.AnnData:
     cells.uns["place"] = {
         "p_value": p,
         "null": rng.normal(0, 0.1, 50),
-        "r2": 0.7,
+        "skill": 0.7,
         "coordinates": np.array([*"xyz"][: measured.shape[1]]),
         "params": {"coords": "table" if table else "spatial"},
     }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from mixvi.space import fit_places, permutation_null
+from mixvi.space import fit_places, permutation_null, spatial_blocks
 from mixvi.space.null import _shuffled_cells, _shuffled_groups
 
 law = pytest.mark.law
@@ -24,6 +24,27 @@ def test_p_is_uniform_without_a_relation(how):
         found.append(null.p_value)
     assert kstest(np.array(found) - rng.uniform(0, 1 / 40, 100), "uniform").pvalue > 0.01
     assert np.mean(np.array(found) <= 0.05) < 0.11
+
+
+@law
+def test_p_is_uniform_for_blocks_of_a_tissue():
+    """Blocks differ in size and shape: exchanged, they do not make the same set of places."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(80):
+        z, y = rng.normal(size=(120, 4)), rng.normal(size=(120, 2))
+        null = permutation_null(z, y, spatial_blocks(y), how="groups", n_permutations=39, rng=rng)
+        found.append(null.p_value)
+    assert kstest(np.array(found) - rng.uniform(0, 1 / 40, 80), "uniform").pvalue > 0.01
+    assert np.mean(np.array(found) <= 0.05) < 0.12
+
+
+@law
+def test_what_says_nothing_never_beats_the_null():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(60, 2))
+    null = permutation_null(np.zeros((60, 3)), y, spatial_blocks(y), n_permutations=20, rng=0)
+    assert (null.skill, null.p_value) == (0, 1)
 
 
 @law
@@ -53,8 +74,11 @@ def test_a_relation_beats_the_null(how):
     y = z @ rng.normal(size=(3, 2)) + rng.normal(size=(160, 2)) * 0.2
     null = permutation_null(z, y, groups, how=how, n_permutations=199, rng=0)
     assert null.p_value == 1 / 200
-    assert null.r2 > max(0.9, null.null.max())
-    assert null.r2 == pytest.approx(fit_places(z, y, groups).r2)
+    assert null.skill > max(0.9, null.null.max())
+    predicted = fit_places(z, y, groups).predicted
+    others = np.stack([y[groups != g].mean(0) for g in groups])
+    expected = 1 - np.square(y - predicted).sum() / np.square(y - others).sum()
+    assert null.skill == pytest.approx(expected)
 
 
 @law

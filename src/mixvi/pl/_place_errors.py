@@ -78,7 +78,8 @@ def place_errors(
         _arrows(axes[1], cells.obs[keys.group], measured[:, pair], predicted[:, pair])
         for axis in axes[:2]:
             axis.set(xlabel=names[dims[0]], ylabel=names[dims[1]])
-    _null(axes[-1], np.asarray(adata.uns[keys.params]["null"]), adata.uns[keys.params]["r2"], p)
+    found = adata.uns[keys.params]
+    _null(axes[-1], np.asarray(found["null"]), found["skill"], p)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     return figure
@@ -158,13 +159,13 @@ def _along_axis(axis: Axes, measured: np.ndarray, predicted: np.ndarray, name: s
     axis.legend(frameon=False, fontsize=8)
 
 
-def _null(axis: Axes, null: np.ndarray, r2: float, p: float | None) -> None:
+def _null(axis: Axes, null: np.ndarray, skill: float, p: float | None) -> None:
     """Histogram of shuffled maps and a line for the real one."""
     # a shuffled map may be very wrong: what is below −1 goes to the lowest bar
     bins = np.linspace(-1, 1, 61).tolist()
     axis.hist(np.maximum(null, -1), bins=bins, color="0.7", label="shuffled places")
-    axis.axvline(max(r2, -1), color="tab:red", linewidth=2, label=f"this map, {r2:.2f}")
-    axis.set(xlabel="R² on groups left out", ylabel="maps", xlim=(-1.04, 1.04))
+    axis.axvline(max(skill, -1), color="tab:red", linewidth=2, label=f"this map, {skill:.2f}")
+    axis.set(xlabel="squared error saved against the mean place", ylabel="maps", xlim=(-1.04, 1.04))
     axis.legend(frameon=False, fontsize=8, loc="upper left")
     if p is not None:
         axis.set_title(in_words(p), fontsize=10)

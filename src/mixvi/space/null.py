@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from mixvi._progress import progress
 
-from .fit import PENALTIES, _checked, spread
+from .fit import PENALTIES, _checked
 from .groups import group_folds
 from .ridge import cross_validate, moments, squared_error
 
@@ -25,11 +25,17 @@ _NUMBERS_AT_ONCE = 20_000_000  # in one array of shuffled places: 160 MB
 
 @dataclass(frozen=True)
 class PermutationNull:
-    """R² on groups left out, of the places and of shuffled ones.
+    r"""How much better a map is than the mean place, for the places and for shuffled ones.
+
+    .. math:: 1 - \frac{\sum_i \|y_i - \hat y_i\|^2}{\sum_i \|y_i - \bar y_{-g(i)}\|^2}
+
+    with predictions and means from which the cell's own group g(i) was left out. R² itself would
+    not do: what the mean place makes of groups that lie elsewhere depends on how they lie, and
+    places that are exchanged between groups of other size and shape make R² lower without any map.
 
     Attributes
     ----------
-    r2
+    skill
         With the places as they are.
     null
         With shuffled ones, shape (n_permutations,).
@@ -37,14 +43,14 @@ class PermutationNull:
         ``"groups"`` or ``"cells"``: what was shuffled.
     """
 
-    r2: float
+    skill: float
     null: np.ndarray
     how: str
 
     @property
     def p_value(self) -> float:
         """Share of shuffled places, with the real ones among them, that do as well or better."""
-        return float((1 + (self.null >= self.r2 - 1e-9).sum()) / (1 + len(self.null)))
+        return float((1 + (self.null >= self.skill - 1e-9).sum()) / (1 + len(self.null)))
 
 
 def permutation_null(
@@ -102,10 +108,14 @@ def permutation_null(
 
     def scores(alternatives: np.ndarray) -> np.ndarray:
         sums = moments(z, alternatives, folds)
+        total = sum(sums[1:], start=sums[0])
         left_out = cross_validate(sums, penalties)[1]
-        parts = zip(sums, left_out, strict=True)
-        error = sum(squared_error(one, coef[None], b[None])[0] for one, (coef, b, _) in parts)
-        return 1 - error / spread(sum(sums[1:], start=sums[0]))
+        error, of_mean = np.zeros((2, len(alternatives)))
+        for one, (coef, b, _) in zip(sums, left_out, strict=True):
+            others = total - one
+            error += squared_error(one, coef[None], b[None])[0]
+            of_mean += squared_error(one, 0 * coef[None], others.y[None] / others.n)[0]
+        return 1 - error / of_mean
 
     at_once = max(1, _NUMBERS_AT_ONCE // places.size)
     found: list[np.ndarray] = []
@@ -113,8 +123,8 @@ def permutation_null(
     left = progress(shuffled, "shuffled places", n_permutations + 1)
     while part := list(islice(left, at_once)):
         found.append(scores(np.stack(part)))
-    r2 = np.concatenate(found)
-    return PermutationNull(float(r2[0]), r2[1:], how)
+    skill = np.concatenate(found)
+    return PermutationNull(float(skill[0]), skill[1:], how)
 
 
 def _shuffled_groups(

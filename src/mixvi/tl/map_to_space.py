@@ -82,7 +82,8 @@ def map_to_space(
       the prediction without their group, its distance, and the group;
     - ``uns["place"]``: ``scores`` on the cells left out (:func:`mixvi.metrics.place_scores`),
       ``groups`` (cells and errors of each, and the error of answering with the mean place),
-      ``r2``, ``null`` and ``p_value``, ``penalty``, ``readout``, ``coordinates``, ``params``.
+      ``r2``, ``skill`` (:class:`mixvi.space.PermutationNull`) with its ``null`` and ``p_value``,
+      ``penalty``, ``readout``, ``coordinates``, ``params``.
 
     Raises
     ------
@@ -136,6 +137,7 @@ def map_to_space(
         "scores": place_scores(places[known], fit.predicted),
         "groups": _errors_by_group(places[known], fit.predicted, groups[known]),
         "r2": fit.r2,
+        "skill": shuffled.skill,
         "null": shuffled.null,
         "p_value": shuffled.p_value,
         "penalty": fit.penalty,
