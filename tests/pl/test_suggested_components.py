@@ -1,11 +1,12 @@
 """The table behind a suggested number of clusters."""
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from mixvi.pl import suggested_components
+from mixvi.pl import component_profiles, suggested_components
 
 
 @pytest.fixture
@@ -63,3 +64,15 @@ def test_refuses_a_table_without_a_suggestion(table):
     table.attrs.clear()
     with pytest.raises(KeyError, match="expected the suggested number"):
         suggested_components(table)
+
+
+@pytest.mark.parametrize(
+    ("plot", "maker"),
+    [
+        (suggested_components, "suggest_n_components"),
+        (component_profiles, "get_component_profiles"),
+    ],
+)
+def test_cells_are_no_table(plot, maker):
+    with pytest.raises(TypeError, match=f"table that {maker} returns, found AnnData"):
+        plot(ad.AnnData(np.ones((2, 2))))

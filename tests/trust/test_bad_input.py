@@ -273,6 +273,11 @@ def test_unknown_name(name, model):
     refused(lambda: getattr(model, accessor)(**kwargs), KeyError, sentence)
 
 
+@pytest.mark.parametrize("threshold", [-1, float("nan"), "low"])
+def test_cost_of_a_merge(threshold, model):
+    refused(lambda: model.merge_components(threshold=threshold), ValueError, "`threshold`")
+
+
 def test_results_replace_only_results(model):
     """What a user has in the cells stays, whatever the name of the result."""
     adata = cells()

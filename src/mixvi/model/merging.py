@@ -11,6 +11,7 @@ from scvi.utils import unsupported_if_adata_minified
 from torch.distributions import Normal
 
 from mixvi import priors
+from mixvi._numbers import check_number
 from mixvi._progress import progress
 from mixvi.priors import MergeTree
 from mixvi.priors.base import normal_points
@@ -53,8 +54,10 @@ def cut_tree(
     Raises
     ------
     ValueError
-        If both are given, or there are fewer components than clusters.
+        If both are given, there are fewer components than clusters, or the cost is negative.
     """
+    if threshold is not None:
+        check_number("threshold", threshold)
     if n_clusters is not None and threshold is not None:
         raise ValueError(
             f"expected n_clusters or threshold, found both ({n_clusters}, {threshold}); choose one"

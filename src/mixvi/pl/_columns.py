@@ -16,6 +16,21 @@ MISSING = "lightgray"
 LEGEND_ROWS = 16
 
 
+def check_table(table: Any, made_by: str) -> None:
+    """Check that something is a table.
+
+    Raises
+    ------
+    TypeError
+        If it is not: other plots take the cells.
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(
+            f"expected the table that {made_by} returns, found {type(table).__name__}; call that "
+            "method of the model first"
+        )
+
+
 def obs_column(adata: AnnData, key: str) -> pd.Series:
     """Give a column of ``obs``, or say which there are.
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from mixvi.pl._columns import check_table
 from mixvi.pl._scatter import new_axes
 
 __all__ = ["component_profiles"]
@@ -36,6 +37,8 @@ def component_profiles(profiles: pd.DataFrame, *, n_top: int = 3, ax: Axes | Non
 
     Raises
     ------
+    TypeError
+        If it is no table.
     ValueError
         If a value is negative or not finite.
 
@@ -43,6 +46,7 @@ def component_profiles(profiles: pd.DataFrame, *, n_top: int = 3, ax: Axes | Non
     --------
     image_grid : for profiles that are images.
     """
+    check_table(profiles, "get_component_profiles")
     values = profiles.to_numpy(dtype=float)
     if not np.isfinite(values).all() or (values < 0).any():
         raise ValueError(

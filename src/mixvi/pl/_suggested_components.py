@@ -5,6 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from mixvi.pl._columns import check_table
+
 __all__ = ["suggested_components"]
 
 _PANELS = {
@@ -37,7 +39,10 @@ def suggested_components(table: pd.DataFrame) -> Figure:
     ------
     KeyError
         If a column, or the suggested number, is missing.
+    TypeError
+        If it is no table.
     """
+    check_table(table, "suggest_n_components")
     for name in ("elbo", "merge_cost"):
         if name not in table:
             found = ", ".join(map(repr, map(str, table.columns))) or "none"
