@@ -51,7 +51,8 @@ def test_mixvi_embeds_all_cells(folder, method, monkeypatch):
     assert np.isfinite(found.z).all()
 
 
-def test_rows_are_resumed_and_shown(folder, tmp_path):
+def test_rows_are_resumed_and_shown(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.integration.scib", lambda *_: {})  # where it is installed
     output = tmp_path / "integration.json"
     arguments = ["--data", str(folder), "--seeds", "1", "-o", str(output), "--methods", "pca"]
     main(arguments)

@@ -178,9 +178,7 @@ class NoveltyMixin(PosteriorMixin):
             Share of known cells that may be called new.
         """
         novelty = self.get_novelty(adata, indices, batch_size, dataloader)
-        if dataloader is not None:
-            trained = np.zeros(len(novelty), dtype=bool)
-        elif indices is None:
+        if indices is None:
             trained = self._which_trained(len(novelty), novelty.__getitem__)
         else:
             n_obs = (self.adata if adata is None else adata).n_obs
