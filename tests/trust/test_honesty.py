@@ -78,7 +78,7 @@ def drawn():
     scvi.settings.seed = 0
     RMVE.setup_anndata(adata)
     model = RMVE(adata, n_components=4, n_hidden=64, n_latent=5)
-    model.train(**QUICK | {"max_epochs": 200, "batch_size": 128}, train_size=0.6)
+    model.train(**QUICK | {"max_epochs": 300, "batch_size": 128}, train_size=0.6)
     return model, fresh
 
 
