@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from scvi.module.base import BaseMinifiedModeModuleClass
 from torch import Tensor
 
-__all__ = ["with_covariates"]
+from mixvi.distributions import HiddenLayers
+
+from .covariates import Covariates
+
+__all__ = ["EarlierFormatsMixin", "with_covariates"]
+
+
+class EarlierFormatsMixin(BaseMinifiedModeModuleClass):
+    """A module that loads the weights of every format there was."""
+
+    decoder: HiddenLayers
+    covariates: Covariates
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        with_covariates(state, f"{prefix}likelihood.", self.decoder.n_out, len(self.covariates))
+        super()._load_from_state_dict(state, prefix, *args)
 
 
 def with_covariates(state: dict[str, Tensor], prefix: str, n_in: int, n_covariates: int) -> None:

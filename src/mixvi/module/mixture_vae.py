@@ -19,7 +19,7 @@ from mixvi.distributions.sparse import map_nonzeros, row_sums
 from mixvi.priors import LatentPrior, StandardPrior
 
 from .covariates import Covariates
-from .earlier import with_covariates
+from .earlier import EarlierFormatsMixin
 from .evaluation import EvaluationMixin
 from .independence import Independence
 from .supervision import SupervisionMixin
@@ -27,7 +27,7 @@ from .supervision import SupervisionMixin
 __all__ = ["MixtureVAE"]
 
 
-class MixtureVAE(SupervisionMixin, EvaluationMixin):
+class MixtureVAE(SupervisionMixin, EvaluationMixin, EarlierFormatsMixin):
     r"""A VAE whose z has something richer than N(0, I) above it.
 
     .. math:: \mathrm{loss} = \frac{1}{B}\sum_{\mathrm{cells}}
@@ -103,10 +103,6 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin):
         self.use_observed_lib_size = True
         self.latent_distribution = "normal"
         self.extra_payload_autotune = False
-
-    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        with_covariates(state, f"{prefix}likelihood.", self.decoder.n_out, len(self.covariates))
-        super()._load_from_state_dict(state, prefix, *args)
 
     # inference ------------------------------------------------------------------------------
 
