@@ -34,7 +34,7 @@ test-versions: $(VENV)/.installed-test  ## what may differ between versions of t
 	$(BIN)/python -m pytest -n 2 -m "not law and not slow and not browser" --ignore tests/benchmarks $(ARGS)
 
 test-slow: $(VENV)/.installed-test  ## the tests that take minutes
-	$(BIN)/python -m pytest -n 2 -m slow $(ARGS)
+	$(BIN)/python -m pytest -n 2 --maxschedchunk 1 -m slow $(ARGS)
 
 test-ray: $(VENV)/.installed-test $(VENV)/.installed-ray  ## several workers by Ray, and scvi.autotune
 	$(BIN)/python -m pytest tests/train/test_ray.py $(ARGS)

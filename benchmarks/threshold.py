@@ -23,13 +23,21 @@ logger = logging.getLogger(__name__)
 RESULTS = Path("benchmarks/results/threshold.json")
 KEYS = ("cells", "model", "seed")
 MODELS = ("CGMDVAE", "RMVE")
-THRESHOLDS = (0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25)
-# few large clusters to many of which some are rare, easy and hard
+THRESHOLDS = (0.08, 0.1, 0.12, 0.14, 0.15, 0.16, 0.17, 0.18, 0.2, 0.22, 0.25)
+# few large clusters to many of which some are rare, easy and hard, in one batch and in three
 SIMULATED = {
     "6 clusters": {"n_components": 6, "separation": 4, "depth": 1_500},
     "10 clusters": {"n_components": 10, "separation": 4, "depth": 2_000, "imbalance": 4},
     "14 clusters": {"n_components": 14, "separation": 3.5, "depth": 3_000, "imbalance": 8},
     "4 clusters, close": {"n_components": 4, "separation": 3, "depth": 1_000},
+    "8 clusters, 3 batches": {
+        "n_components": 8,
+        "separation": 3.5,
+        "depth": 2_000,
+        "imbalance": 4,
+        "n_batches": 3,
+        "batch_effect": 0.5,
+    },
 }
 CELLS = ("PBMC", *SIMULATED)
 
@@ -54,7 +62,8 @@ def run(name: str, model_name: str, seed: int) -> Row:
     start = perf_counter()
     scvi.settings.seed = seed
     model_class = getattr(mixvi.model, model_name)
-    model_class.setup_anndata(adata)
+    batches = "batch" in adata.obs and adata.obs["batch"].nunique() > 1
+    model_class.setup_anndata(adata, batch_key="batch" if batches else None)
     model = model_class(adata)
     model.train(enable_progress_bar=False)
     ari, n_clusters = [], []

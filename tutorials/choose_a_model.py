@@ -150,16 +150,17 @@ table.loc[2:20].round(2).transpose()
 # The three panels answer different questions.
 #
 # * The **held-out ELBO** grows with nearly every further cluster and never turns. More clusters
-#   describe the cloud of cells a little better, whether or not they are types. From 13 clusters on
-#   it is fractions of a nat per cell; there is no kink to point at.
+#   describe the cloud of cells a little better, whether or not they are types. Beyond a handful it
+#   is a tenth of a nat per cell or two; there is no kink to point at.
 # * The **cost of merging** falls without a step; the suggested number is where the rule of 14 %
 #   lies.
 # * The **stability** is the only one that asks about other runs. Two, three and four clusters are
-#   found again almost cell by cell; up to nine, most of every cluster is. Beyond that, a good part
-#   of a cluster depends on the seed.
+#   found again almost cell by cell; from six to nine, most of every cluster is. Beyond that, a good
+#   part of a cluster depends on the seed.
 #
 # So here are the honest answers: four for lineages, eight for clusters that another run would find
-# again, ten for candidates to look at. All three are cuts of one tree, nested in each other.
+# again, and nine, which the rule says, for candidates to look at. All three are cuts of one tree,
+# nested in each other.
 #
 # ## What the held-out likelihood cannot say
 #
@@ -193,9 +194,9 @@ summary.round(1)
 
 # %% [markdown]
 # The models with a mixture, whether they have 4, 12 or 30 components and one prior or the other,
-# are about a nat apart, of nearly 700, and the order is not that of the number. **The held-out ELBO
+# are up to three nats apart, of 656, and the order is not that of the number. **The held-out ELBO
 # does not tell the number of clusters.** What it does tell is the last row: with a standard normal
-# above the latent space, held-out cells are described worse by three or four nats. It can reject a
+# above the latent space, held-out cells are described worse by two to five nats. It can reject a
 # bad model; it cannot choose among good ones.
 #
 # ## CGMDVAE or RMVE, or no mixture at all?
@@ -245,9 +246,9 @@ for axis, name in zip(axes, ["cgmdvae", "rmve", "leiden_1"], strict=True):
 _ = mixvi.pl.contingency(adata, key="rmve", label_key="cgmdvae")
 
 # %% [markdown]
-# Most islands are the same in both: dendritic cells (1 and 6), B cells (3), plasma cells (7) and
-# progenitors (9). RMVE cuts the monocytes (0) in two, and T and NK cells (2, 4, 5) elsewhere, as
-# another seed does, too.
+# The islands are the same in both: monocytes (0), dendritic cells (1 and 6 of CGMDVAE), B cells
+# (3), plasma cells (7) and progenitors (8). T and NK cells (2, 4, 5) are cut elsewhere, as another
+# seed does, too.
 #
 # Choose by what you need, then:
 #
@@ -260,8 +261,8 @@ _ = mixvi.pl.contingency(adata, key="rmve", label_key="cgmdvae")
 #
 # ## Which clusters to believe
 #
-# Last, the question that matters more than the number: which of the ten would another run find? The
-# other two runs are there already.
+# Last, the question that matters more than the number: which of the nine would another run find?
+# The other two runs are there already.
 
 # %%
 for seed, other in enumerate(others, start=1):
@@ -279,10 +280,10 @@ pd.DataFrame(
 ).sort_values("stability").round(2)
 
 # %% [markdown]
-# Monocytes, both kinds of dendritic cells, B cells, plasma cells (7) and progenitors come back
-# nearly cell by cell. The T and NK cells are a continuum with borders that move, and a small
-# cluster of mixed labels (8) comes back by half. Give names to the former; for the latter, cut the
-# tree further to the right (`mixvi.tl.merge_components(adata, 8)`), or work with the probabilities.
+# Both kinds of dendritic cells (1, 6), B cells (3), plasma cells (7) and progenitors (8) come back
+# nearly cell by cell, and most of the monocytes (0) do. The T and NK cells are a continuum with
+# borders that move. Give names to the former; for the latter, cut the tree further to the right
+# (`mixvi.tl.merge_components(adata, 6)`), or work with the probabilities.
 #
 # ## In short
 #

@@ -403,16 +403,16 @@ pd.DataFrame(agreement).round(2)
 # %% [markdown]
 # What the steps bought, on these cells:
 #
-# * **From lines to curves** is the largest step in how well held-out cells are explained, about 17
-#   nats per cell. The linear model is far behind everything else.
-# * **A mixture in place of one normal distribution** (VaDE, RMVE) adds one nat to the
-#   log-likelihood, and GMVAE and CGMDVAE another one. In the bound VaDE gains two nats over the
-#   VAE, GMVAE three and CGMDVAE four; repulsion costs what VaDE gains. On 70 held-out cells all of
-#   this is small.
-# * **The clusters are about equally close to the labels in all members.** An ARI differs by 0.05
-#   between members and by up to 0.14 between seeds, so the table has no winner. The number of
-#   clusters that `"auto"` finds, 9 or 10, is near the number of labels, too. Even the linear model
-#   with a mixture fitted afterwards keeps up. All members agree much more with each other (0.74 and
+# * **From lines to curves** is the largest step in how well held-out cells are explained, more than
+#   five nats per cell. The linear model is behind everything else.
+# * **A mixture in place of one normal distribution** (VaDE, RMVE) adds three nats
+#   to the log-likelihood; GMVAE and CGMDVAE add one. In the bound VaDE gains three nats over the
+#   VAE, and repulsion costs one of them. On 70 held-out cells all of this is small.
+# * **The clusters are about equally close to the labels in all members.** An ARI differs by 0.03
+#   between members and by 0.01 between seeds, of labels that were transferred cell by cell, so the
+#   table has no winner. The number of clusters that `"auto"` finds, 10 or 11, is near the number of
+#   labels, too. Even the linear model
+#   with a mixture fitted afterwards keeps up. All members agree much more with each other (0.75 and
 #   above, last table) than any of them with the labels (0.53 and below).
 #
 # So choose a member by what you want to *ask* it, not by this table: a conditional decoder for

@@ -163,7 +163,7 @@ def atlas():
         known, batch_key="batch", labels_key="component", unlabeled_category="unknown"
     )
     trained = model(known, n_components=2, n_hidden=32)
-    trained.train(**QUICK | {"max_epochs": 30})
+    trained.train(**QUICK | {"max_epochs": 100})
     return trained
 
 

@@ -5,7 +5,7 @@ from .continuous import Bernoulli, BernoulliLikelihood, Normal, NormalLikelihood
 from .count_rate import CountRate
 from .gaussian import GaussianArrow
 from .hidden import HiddenLayer, HiddenLayers
-from .likelihood import CellDistribution, Likelihood
+from .likelihood import CellDistribution, Likelihood, Spread
 from .negative_binomial import NegativeBinomial, NegativeBinomialLikelihood
 from .poisson import Poisson, PoissonLikelihood
 from .zero_inflated import ZeroInflatedNegativeBinomial, ZeroInflatedNegativeBinomialLikelihood
@@ -28,6 +28,7 @@ __all__ = [
     "NormalLikelihood",
     "Poisson",
     "PoissonLikelihood",
+    "Spread",
     "ZeroInflatedNegativeBinomial",
     "ZeroInflatedNegativeBinomialLikelihood",
 ]

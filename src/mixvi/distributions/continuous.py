@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, distributions, nn
 from torch.nn.functional import softplus
 
-from .likelihood import CellDistribution, Likelihood
+from .likelihood import EXPLAINED, CellDistribution, Likelihood, Spread
 from .sparse import Nonzeros, dense
 
 __all__ = ["Bernoulli", "BernoulliLikelihood", "Normal", "NormalLikelihood"]
@@ -59,6 +59,13 @@ class NormalLikelihood(Likelihood):
     def link(self, mean: Tensor) -> Tensor:
         """The mean itself."""
         return mean
+
+    @torch.no_grad()
+    def start_at_spread_(self, spread: Spread) -> None:
+        """Begin with σ_g² at the variance of every gene, less the ⅔ that z is to explain."""
+        scale = (spread.variance * (1 - EXPLAINED)).sqrt()
+        above = (scale - MIN_SCALE).clamp(min=MIN_SCALE)
+        self.raw_scale.copy_(above + (-torch.expm1(-above)).log())
 
     def forward(
         self,

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-__all__ = ["CellDistribution", "Likelihood"]
+__all__ = ["EXPLAINED", "CellDistribution", "Likelihood", "Spread"]
+
+EXPLAINED = 2 / 3  # of the noise to start from: differences between cells, which z will know
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Moments of the genes about a mean μ that knows a cell's depth and covariates alone.
+
+    Attributes
+    ----------
+    variance
+        Average of (x − μ)² over cells.
+    mean, mean_square
+        Averages of μ and of μ².
+    n_cells
+        Cells behind them.
+    """
+
+    variance: Float[Tensor, " genes"]
+    mean: Float[Tensor, " genes"]
+    mean_square: Float[Tensor, " genes"]
+    n_cells: int
 
 
 class CellDistribution(Distribution):
@@ -61,6 +84,9 @@ class Likelihood(nn.Module):
     @abstractmethod
     def link(self, mean: Tensor) -> Tensor:
         """What the head must give for a mean expression, freed of the cell's depth."""
+
+    def start_at_spread_(self, spread: Spread) -> None:
+        """Begin with the noise that cells show, if noise is a parameter of its own."""
 
     @abstractmethod
     def forward(

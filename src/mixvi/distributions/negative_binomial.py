@@ -12,13 +12,15 @@ from torch.distributions import Gamma, Poisson, constraints
 from torch.types import _size
 
 from .count_rate import CountRate
-from .likelihood import CellDistribution, Likelihood
+from .likelihood import EXPLAINED, CellDistribution, Likelihood, Spread
 from .log_gamma import log_factorial, log_rising_factorial
 from .sparse import Nonzeros, dense
 
 __all__ = ["NegativeBinomial", "NegativeBinomialLikelihood", "negative_binomial_log_prob"]
 
 EPS = 1e-8  # keeps log μ finite where the softmax underflows
+PRIOR_CELLS = 10  # of the typical overdispersion, with a mean of 1
+MIN_THETA, MAX_THETA = 0.01, 1_000.0  # to start from
 
 
 def negative_binomial_log_prob(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
@@ -158,7 +160,7 @@ class NegativeBinomialLikelihood(Likelihood):
     def __init__(self, n_hidden: int, n_genes: int, *, shares: bool = True):
         super().__init__()
         self.rate = CountRate(n_hidden, n_genes, shares=shares)
-        self.log_theta = nn.Parameter(torch.randn(n_genes))
+        self.log_theta = nn.Parameter(torch.zeros(n_genes))
 
     @property
     def head(self) -> nn.Linear:
@@ -168,6 +170,24 @@ class NegativeBinomialLikelihood(Likelihood):
     def link(self, mean: Tensor) -> Tensor:
         """Logits of expected counts."""
         return self.rate.link(mean)
+
+    @torch.no_grad()
+    def start_at_spread_(self, spread: Spread) -> None:
+        r"""Begin with θ_g where the variance beyond Poisson's is, once z explains its part.
+
+        .. math:: \theta_g = \frac{E\,\mu_g^2}{(1 - s)\, (E (x_g - \mu_g)^2 - E\,\mu_g)}
+
+        by the method of moments, with a share s of ⅔ explained; genes with little expression
+        start near the median gene, which adds as much to both parts as ten cells with μ = 1.
+        """
+        excess = (spread.variance - spread.mean).clamp(min=0)
+        prior = PRIOR_CELLS / spread.n_cells
+        known = (spread.mean_square > prior) & (excess > 0)
+        ratio = excess[known] / spread.mean_square[known]
+        typical = ratio.median() if known.any() else torch.ones(())
+        dispersion = (excess + prior * typical) / (spread.mean_square + prior)
+        theta = 1 / ((1 - EXPLAINED) * dispersion).clamp(1 / MAX_THETA, 1 / MIN_THETA)
+        self.log_theta.copy_(theta.log())
 
     def forward(
         self,

@@ -9,7 +9,7 @@ from torch.distributions import Bernoulli, constraints
 from torch.nn.functional import softplus
 from torch.types import _size
 
-from .likelihood import Likelihood
+from .likelihood import Likelihood, Spread
 from .negative_binomial import (
     EPS,
     NegativeBinomial,
@@ -19,6 +19,8 @@ from .negative_binomial import (
 from .sparse import Nonzeros, dense
 
 __all__ = ["ZeroInflatedNegativeBinomial", "ZeroInflatedNegativeBinomialLikelihood"]
+
+START_LOGIT = -4.0  # of losing a count: few are lost, until the data say more
 
 
 class ZeroInflatedNegativeBinomial(NegativeBinomial):
@@ -100,6 +102,7 @@ class ZeroInflatedNegativeBinomialLikelihood(Likelihood):
         super().__init__()
         self.counts = NegativeBinomialLikelihood(n_hidden, n_genes, shares=shares)
         self.dropout_logits = nn.Linear(n_hidden, n_genes)
+        nn.init.constant_(self.dropout_logits.bias, START_LOGIT)
 
     @property
     def head(self) -> nn.Linear:
@@ -107,8 +110,12 @@ class ZeroInflatedNegativeBinomialLikelihood(Likelihood):
         return self.counts.head
 
     def link(self, mean: Tensor) -> Tensor:
-        """As of the negative binomial: to start from, nothing is lost."""
+        """As of the negative binomial: to start from, hardly anything is lost."""
         return self.counts.link(mean)
+
+    def start_at_spread_(self, spread: Spread) -> None:
+        """As the negative binomial does."""
+        self.counts.start_at_spread_(spread)
 
     def forward(
         self,

@@ -95,12 +95,10 @@ class AnnotationMixin(MergingMixin, NoveltyMixin):
             threshold = self.novelty_threshold(false_alarm_rate)
             kept = self._attainable_rate(false_alarm_rate)
             run |= {"novelty_threshold": threshold, "false_alarm_rate": kept}
-            target.obs[keys.novel] = novelty > threshold
             trained = self._which_trained(len(novelty), novelty.__getitem__)
             if trained.any():
-                own = self._threshold_of_trained(false_alarm_rate)
-                run["novelty_threshold_trained"] = own
-                target.obs[keys.novel] = novelty > np.where(trained, own, threshold)
+                run["novelty_threshold_trained"] = self._threshold_of_trained(false_alarm_rate)
+            target.obs[keys.novel] = self._exceeds_known(novelty, trained, false_alarm_rate)
         target.uns[keys.params] = run
         write_clusters(
             target, keys, posterior["probs"], self.cluster_of_component_, self.cluster_names_

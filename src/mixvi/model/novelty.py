@@ -33,9 +33,9 @@ class NoveltyMixin(PosteriorMixin):
     novelty_cells_
         Number of these cells.
     trained_novelty_quantiles_
-        The same of cells that were trained on. Their novelty is higher, more so the fewer they are:
-        the encoder has learned to tell every one of them apart. ``None`` before training, and for
-        models of earlier versions.
+        The same of cells that were trained on. After long training on few cells their novelty is
+        higher: the encoder has learned to tell every one of them apart. ``None`` before training,
+        and for models of earlier versions.
     """
 
     novelty_quantiles_: list[float] | None = None
@@ -184,6 +184,12 @@ class NoveltyMixin(PosteriorMixin):
             n_obs = (self.adata if adata is None else adata).n_obs
             of = partial(self.get_novelty, adata, batch_size=batch_size)
             trained = self._which_trained(n_obs, of)[np.asarray(indices)]
+        return self._exceeds_known(novelty, trained, false_alarm_rate)
+
+    def _exceeds_known(
+        self, novelty: np.ndarray, trained: Mask, false_alarm_rate: float
+    ) -> np.ndarray:
+        """Which cells are more unusual than known ones of their kind, trained on or not."""
         threshold = self.novelty_threshold(false_alarm_rate)
         if trained.any():
             own = self._threshold_of_trained(false_alarm_rate)

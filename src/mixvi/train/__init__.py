@@ -10,6 +10,7 @@ from .ranks import AllRanks, Runner, for_many_ranks
 from .ray import on_ray, ray_settings
 from .schedule import Schedule, default_epochs
 from .split import DataSplitter
+from .spread import start_at_spread
 from .start import StartComponents, fit_start, start_components
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "on_ray",
     "ray_settings",
     "start_at_means",
+    "start_at_spread",
     "start_components",
 ]

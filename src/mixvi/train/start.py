@@ -21,6 +21,7 @@ from mixvi.priors import GaussianMixture, LatentPrior, StandardPrior, merge_tree
 from .labels import label_start
 from .means import start_at_means
 from .ranks import gather, same_on_all_ranks_
+from .spread import start_at_spread
 from .tied import fit_tied, sizes_and_means
 
 __all__ = ["StartComponents", "fit_start", "overcluster", "start_components"]
@@ -206,7 +207,8 @@ def _k_means(z: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
 class StartComponents(Callback):
     """Train under N(0, I), then under too many components, then start the components.
 
-    Before anything is trained the decoder starts at mean expression (:func:`start_at_means`).
+    Before anything is trained the decoder starts at mean expression (:func:`start_at_means`), and
+    the noise where it is seen about it (:func:`start_at_spread`).
 
     Parameters
     ----------
@@ -228,6 +230,7 @@ class StartComponents(Callback):
         loader: Any = trainer.train_dataloader
         if trainer.current_epoch == 0:
             start_at_means(pl_module.module, loader)
+            start_at_spread(pl_module.module, loader)
         if trainer.current_epoch == self.epoch:
             start_components(pl_module.module, loader)
             self._end(pl_module.module)
