@@ -142,8 +142,8 @@ def test_conditional_vae_takes_covariates_out_and_puts_them_in():
     z = model.get_latent_representation()
     assert explained(z, adata.obs["batch"]) < 0.02
     # cells of a component differ, too: no more than the true z (.62) need lie between components
-    true = explained(adata.obsm["latent"], adata.obs["component"])
-    assert explained(z, adata.obs["component"]) > 0.9 * true
+    between = explained(adata.obsm["latent"], adata.obs["component"])
+    assert explained(z, adata.obs["component"]) > 0.9 * between
     # the same cells, decoded as if in another batch or condition, differ as these do in the data
     shares = adata.to_df().div(adata.to_df().sum(axis=1), axis=0)
     by_batch = [
