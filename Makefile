@@ -60,7 +60,7 @@ lowest: $(VENV)/.installed  ## the oldest versions that pyproject.toml allows: r
 	$(VENV)-lowest/bin/python -m pip install --quiet uv
 	$(VENV)-lowest/bin/uv pip install --python $(VENV)-lowest/bin/python --resolution lowest-direct -e .
 	$(VENV)-lowest/bin/uv pip install --python $(VENV)-lowest/bin/python --group test
-	$(VENV)-lowest/bin/python -m pytest -W "ignore:invalid escape" -m contract tests/model/test_contract.py $(ARGS)
+	$(VENV)-lowest/bin/python -m pytest -n 2 -W default -m contract tests/model/test_contract.py $(ARGS)
 
 audit: $(VENV)/.installed  ## known weaknesses of what is installed; asks a service on the network
 	$(BIN)/python -m venv $(VENV)-audit
