@@ -19,6 +19,7 @@ import scvi
 from scipy.optimize import linear_sum_assignment
 from sklearn.model_selection import train_test_split
 
+from benchmarks.cuts import leiden, match_resolution, neighbor_graph
 from benchmarks.data import data_folder
 from benchmarks.store import Row, add_row, finished, provenance
 
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 RESULTS = Path("benchmarks/results/images.json")
 KEYS = ("set", "model", "task", "n_train", "setting", "seed")
 MODELS = {"cgmdvae": "CGMDVAE", "rmve": "RMVE"}
-TASKS = ("unsupervised", "semi")
+TASKS = ("unsupervised", "guided", "semi")
 LABELED = 0.05
 UNKNOWN = "unknown"
 N_CLASSES = 10
@@ -80,6 +81,13 @@ def matching(classes: np.ndarray, clusters: np.ndarray) -> dict[Any, Any]:
     return dict(zip(table.index[row], table.columns[column], strict=True))
 
 
+def communities(z: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
+    """Leiden clusters of the neighbors in ``z``, as many as wanted or nearly, as strings."""
+    graph = neighbor_graph(z, seed)
+    found, _ = match_resolution(lambda r: leiden(graph, r, seed), n_clusters)
+    return found.astype(str).astype(object)
+
+
 def run(
     train: ad.AnnData,
     test: ad.AnnData,
@@ -99,6 +107,8 @@ def run(
         Name of a class in :mod:`mixvi.model`.
     task
         ``"unsupervised"``: ten components, matched to classes on the training images.
+        ``"guided"``: no label of the data either. A first model with a component for anything
+        gives a latent space, Leiden's clusters of its neighbors are the labels of a second one.
         ``"semi"``: the classes of 5 % of the training images are given, and accuracy in training
         is that of the others.
     seed
@@ -115,13 +125,24 @@ def run(
     seen, new = (ad.AnnData(part.X, var=part.var) for part in (train, test))
     classes, held_out = (part.obs["class"].to_numpy(dtype=object) for part in (train, test))
     known = hide(classes, seed) if task == "semi" else np.full(len(classes), UNKNOWN, dtype=object)
-    keys = {"labels_key": "known", "unlabeled_category": UNKNOWN} if task == "semi" else {}
-    seen.obs["known"], new.obs["known"] = pd.Categorical(known), UNKNOWN
-    start = perf_counter()
     model_class = getattr(mixvi.model, model_name)
-    model_class.setup_anndata(seen, **keys)
-    model = model_class(seen, n_components=N_CLASSES, gene_likelihood="bernoulli", **options)
-    model.train(max_epochs=max_epochs, enable_progress_bar=False)
+
+    def fit(n_components: int | str, **keys: str) -> Any:
+        model_class.setup_anndata(seen, **keys)
+        model = model_class(seen, n_components=n_components, gene_likelihood="bernoulli", **options)
+        model.train(max_epochs=max_epochs, enable_progress_bar=False)
+        return model
+
+    start = perf_counter()
+    if task == "guided":
+        guide = communities(fit("auto").get_latent_representation(), N_CLASSES, seed)
+        seen.obs["known"], new.obs["known"] = pd.Categorical(guide), guide[0]
+        model = fit(len(set(guide)), labels_key="known")
+    elif task == "semi":
+        seen.obs["known"], new.obs["known"] = pd.Categorical(known), UNKNOWN
+        model = fit(N_CLASSES, labels_key="known", unlabeled_category=UNKNOWN)
+    else:
+        model = fit(N_CLASSES)
     seconds = perf_counter() - start
     found, found_new = np.asarray(model.predict()), np.asarray(model.predict(new))
     name_of = {c: c for c in found} if task == "semi" else matching(classes, found)

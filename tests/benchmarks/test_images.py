@@ -25,7 +25,8 @@ class Reader:
 
     @classmethod
     def setup_anndata(cls, adata, **keys):
-        cls.keys, cls.known = keys, adata.obs["known"].to_numpy(dtype=object)
+        cls.keys = keys
+        cls.known = adata.obs[keys["labels_key"]].to_numpy(dtype=object) if keys else None
 
     def __init__(self, adata, **options):
         self.adata = adata
@@ -33,6 +34,10 @@ class Reader:
 
     def train(self, **options):
         Reader.kept |= options
+
+    def get_latent_representation(self):
+        classes = (255 * self.adata.X[:, 0]).round().astype(int)
+        return np.eye(10)[classes] + np.random.default_rng(0).normal(0, 0.01, (len(classes), 10))
 
     def predict(self, adata=None):
         classes = (255 * (adata or self.adata).X[:, 0]).round().astype(int)
@@ -71,9 +76,9 @@ def test_unlabeled_and_labeled_tasks(folder, monkeypatch):
     output = folder / "out.json"
     command = ["--data", str(folder), "--sets", "mnist", "--seeds", "1", "-o", str(output)]
     images.main([*command, "--n-hidden", "7", "--max-epochs", "3"])
-    semi, unsupervised = read_rows(output)
-    assert (semi["task"], unsupervised["task"]) == ("semi", "unsupervised")
-    for row in (semi, unsupervised):
+    rows = {row["task"]: row for row in read_rows(output)}
+    assert set(rows) == {"unsupervised", "guided", "semi"}
+    for row in rows.values():
         assert row["train_acc"] == 1
         assert row["test_acc"] == pytest.approx(0.9)
         assert (row["n_train"], row["setting"]) == (400, "n_hidden=7 max_epochs=3")
@@ -88,3 +93,13 @@ def test_unlabeled_and_labeled_tasks(folder, monkeypatch):
     assert output.stat().st_mtime_ns == before
     images.main([*command, "--tasks", "semi"])
     assert {r["setting"] for r in read_rows(output)} == {"default", "n_hidden=7 max_epochs=3"}
+
+
+def test_guides_are_communities_of_the_latent_space(folder, monkeypatch):
+    monkeypatch.setattr(mixvi.model, "CGMDVAE", Reader)
+    train, test = images.load_images(folder, "mnist")
+    row = images.run(train, test, "CGMDVAE", "guided", seed=0)
+    assert Reader.keys == {"labels_key": "known"}
+    assert Reader.kept["n_components"] == row["n_clusters"] == 10
+    # one label for all images of a class
+    assert len(set(zip(train.obs["class"], Reader.known, strict=True))) == 10
