@@ -80,3 +80,13 @@ def test_size_factors_stand_for_the_depth():
 def test_likelihoods_without_noise_stay_as_they_are():
     adata = datasets.simulate(200, 20, rng=0)
     assert not hasattr(started(adata, "poisson"), "log_theta")
+
+
+@pytest.mark.parametrize(("keys", "times"), [({}, 1), ({"labels_key": "component"}, 0)])
+def test_with_labels_the_noise_starts_elsewhere(keys, times, monkeypatch):
+    seen = []
+    monkeypatch.setattr("mixvi.train.start.start_at_spread", lambda *args: seen.append(args))
+    adata = datasets.simulate(60, 30, n_components=2, rng=0)
+    RMVE.setup_anndata(adata, **keys)
+    RMVE(adata, n_components=2, n_hidden=8).train(2, enable_progress_bar=False)
+    assert len(seen) == times
