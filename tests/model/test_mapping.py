@@ -7,6 +7,7 @@ import scvi
 import torch
 from tests.model.specs import QUICK, SPECS, Spec, cells
 
+from mixvi import datasets
 from mixvi.model import CGMDVAE, RMVE
 
 pytestmark = pytest.mark.contract
@@ -163,12 +164,14 @@ def atlas():
         known, batch_key="batch", labels_key="component", unlabeled_category="unknown"
     )
     trained = model(known, n_components=2, n_hidden=32)
-    trained.train(**QUICK | {"max_epochs": 100})
+    trained.train(**QUICK | {"max_epochs": 30})
     return trained
 
 
 def three_types(n_obs=600):
-    adata = cells(n_obs)
+    adata = datasets.simulate(
+        n_obs, 60, n_components=3, n_batches=2, n_conditions=2, separation=8, depth=1_000, rng=0
+    )
     adata.obs["component"] = "component_" + adata.obs["component"].astype(str).str[-1]
     return adata
 

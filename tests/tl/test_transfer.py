@@ -121,7 +121,7 @@ def test_adapt_raises_no_alarm_where_nothing_is_new():
         LABEL,
         batch_key="batch",
         model_kwargs={"n_hidden": 32},
-        train_kwargs=QUICK | {"max_epochs": 100},  # half of a default run
+        train_kwargs=LONGER,
         rng=0,
     )
     # a small region may start a component by chance; the threshold knows from hidden labels

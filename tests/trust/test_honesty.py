@@ -52,10 +52,10 @@ def test_noise_is_no_clusters(cls, caplog):
 @pytest.mark.contract
 @pytest.mark.parametrize(("confounded", "words"), [(True, 1), (False, 0)])
 def test_batches_that_are_clusters(confounded, words, caplog):
-    adata = datasets.simulate(1200, 60, n_components=3, separation=10, depth=500, rng=0)
+    adata = datasets.simulate(240, 60, n_components=3, separation=10, depth=500, rng=0)
     labels = adata.obs["component"].astype(str)
     adata.obs["type"] = labels
-    adata.obs["donor"] = labels.to_numpy() if confounded else np.tile(["a", "b"], 600)
+    adata.obs["donor"] = labels.to_numpy() if confounded else np.tile(["a", "b"], 120)
     RMVE.setup_anndata(adata, batch_key="donor", labels_key="type")
     scvi.settings.seed = 0
     model = RMVE(adata, n_components=3, n_hidden=32, n_latent=5)
