@@ -14,7 +14,7 @@ from mixvi.model import RMVE
 @pytest.fixture
 def manager():
     adata = datasets.simulate(40, 30, n_batches=2, n_conditions=2, depth=50, rng=0)
-    counts = np.asarray(adata.to_df())
+    counts = np.array(adata.to_df())  # a copy: what pandas gives may be read-only
     counts[7, 3:] = 0
     adata.X = csr_matrix(counts)
     adata.obs["age"] = np.linspace(0, 1, adata.n_obs)
