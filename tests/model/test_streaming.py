@@ -65,7 +65,7 @@ def test_labels_teach_and_the_model_is_saved(adata, stores, tmp_path):
     setup = {"batch_key": "batch", "labels_key": "labels", "unlabeled_category": "unknown"}
     cells = ZarrCells(CGMDVAE, stores, batch_size=100, **setup)
     model = CGMDVAE(registry=cells.registry, n_components=5, n_hidden=32)
-    model.train(15, "cpu", datamodule=cells, enable_progress_bar=False)
+    model.train(30, "cpu", datamodule=cells, enable_progress_bar=False)
     predicted = model.predict(dataloader=cells.in_order())
     assert (predicted == adata.obs["component"].astype(str)).mean() > 0.9
     model.save(tmp_path / "model")
