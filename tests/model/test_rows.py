@@ -9,6 +9,7 @@ from scvi.data import AnnDataManager
 
 from mixvi import datasets
 from mixvi.model import RMVE
+from mixvi.model.rows import Compressed
 
 
 @pytest.fixture
@@ -79,6 +80,23 @@ def test_counts_of_any_type_that_may_not_be_written(manager, dtype):
     rows = manager.create_torch_dataset(None, None, True)[[4, 5, 6]]["X"]
     assert rows.dtype == torch.float32
     np.testing.assert_array_equal(rows.to_dense(), X[4:7].toarray())
+
+
+@pytest.mark.contract
+@pytest.mark.parametrize("where", [[4, 5, 6], [9, 2]])
+def test_columns_that_may_not_be_written(manager, where):
+    slow = AnnDataManager.create_torch_dataset(manager, None)
+    for part in slow.data.values():
+        if isinstance(part, np.ndarray):
+            part.flags.writeable = False
+    types = {name: slow.data[name].dtype for name in ("batch", "condition")}
+    types["extra_continuous_covs"] = np.float64
+    slow.keys_and_dtypes = types
+    rows = Compressed(manager.adata.X, np.float32, slow)[where]
+    for name, part in rows.items():
+        if name != "X":
+            assert part.flags.writeable, name
+            assert not np.shares_memory(part, slow.data[name]), name
 
 
 @pytest.mark.contract

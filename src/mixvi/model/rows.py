@@ -61,7 +61,9 @@ class Compressed(Dataset):
         rows = np.atleast_1d(self.rows[positions])
         follow = len(rows) > 0 and bool((np.diff(rows) == 1).all())
         part = slice(rows[0], rows[-1] + 1) if follow else rows
-        return self.others[part] | {REGISTRY_KEYS.X_KEY: self._counts_of(part)}
+        # Of small things copies, which may be written: a column of pandas 3 may not.
+        others = {name: np.require(x, requirements="W") for name, x in self.others[rows].items()}
+        return others | {REGISTRY_KEYS.X_KEY: self._counts_of(part)}
 
     def _counts_of(self, rows: np.ndarray | slice) -> torch.Tensor:
         if isinstance(rows, slice):
