@@ -10,6 +10,7 @@ from tests.model.specs import QUICK
 
 from mixvi import datasets, tl
 from mixvi.model import CGMDVAE
+from mixvi.tl.adapt import log_odds_of_new
 
 LONGER = QUICK | {"max_epochs": 40}
 LABEL = "cell_type"
@@ -128,6 +129,38 @@ def test_adapt_raises_no_alarm_where_nothing_is_new():
     new = query.obs["cell_type_pred_component"].astype(str).str.startswith("novel_")
     assert new.mean() < 0.15
     assert query.obs["cell_type_pred_novel"].mean() < 0.12
+
+
+@pytest.mark.slow
+def test_a_handful_of_new_cells():
+    """Without a component for them they still score high: they are far from what is known."""
+    reference, query, truth = reference_and_query()
+    kept = (truth != "component_2") | (np.cumsum(truth == "component_2") <= 8)
+    query, truth = query[kept].copy(), truth[kept]
+    tl.transfer(
+        query,
+        reference,
+        LABEL,
+        batch_key="batch",
+        false_alarm_rate=0.1,
+        model_kwargs={"n_hidden": 32, "n_components": 2},
+        train_kwargs=LONGER,
+        rng=0,
+    )
+    auroc, alarms, _ = check(query, truth)
+    assert auroc > 0.85
+    assert alarms < 0.1
+
+
+@pytest.mark.law
+def test_log_odds_of_new():
+    rng = np.random.default_rng(0)
+    known, free = rng.normal(size=(2, 50)).astype(np.float64) * 20
+    np.testing.assert_allclose(log_odds_of_new(known, free, -np.inf), free - known)
+    nowhere = np.full(50, -np.inf)
+    np.testing.assert_allclose(log_odds_of_new(known, nowhere, -3.0), -3 - known)
+    both = log_odds_of_new(known, free, -3.0)
+    np.testing.assert_allclose(np.exp(both), (np.exp(free) + np.exp(-3)) / np.exp(known))
 
 
 def test_same_seed_same_result():

@@ -100,6 +100,7 @@ class PosteriorMixin(RegistrationMixin):
             "probs": lambda qz, c, h: prior.responsibilities(qz, c),
             "logits": lambda qz, c, h: prior.assignment(qz.loc, c).logits,
             "novelty": lambda qz, c, h: -prior.log_occupancy(qz.loc, c),
+            "occupancies": lambda qz, c, h: prior.log_occupancies(qz.loc, c),
             "style": lambda qz, c, h: prior.style(h).loc,
             "c": lambda qz, c, h: c,
         }
@@ -129,7 +130,8 @@ class PosteriorMixin(RegistrationMixin):
         """Of all cells, in one pass.
 
         ``"latent"`` means, responsibilities ``"probs"``, ``"logits"`` log q(y | z), ``"novelty"``,
-        ``"style"`` (left out where there is none), covariates ``"c"``.
+        the components' shares in it ``"occupancies"``, ``"style"`` (left out where there is none),
+        covariates ``"c"``.
         """
         parts: dict[str, list[np.ndarray]] = {}
         for batch in self._batches(adata, indices, batch_size, dataloader, quantities):

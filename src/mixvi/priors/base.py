@@ -108,8 +108,14 @@ class LatentPrior(nn.Module):
     def log_occupancy(
         self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
     ) -> Float[Tensor, "*cells"]:
-        """Log density of the cells that were trained on; :meth:`log_prob` without a mixture."""
-        return self.log_prob(z, c)
+        """Log density of the cells that were trained on: the sum of :meth:`log_occupancies`."""
+        return self.log_occupancies(z, c).logsumexp(-1)
+
+    def log_occupancies(
+        self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
+    ) -> Float[Tensor, "*cells K"]:
+        """Every component's part in it; :meth:`log_prob` without a mixture."""
+        return self.log_prob(z, c).unsqueeze(-1)
 
     def log_weight(
         self,

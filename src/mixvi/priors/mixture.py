@@ -92,16 +92,16 @@ class MixturePrior(LatentPrior):
         """Log Σ_k p(y = k) p(z | y = k), a style at the mean of its prior."""
         return self._log_joint(z, self._center_context(c)).logsumexp(-1)
 
-    def log_occupancy(
+    def log_occupancies(
         self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
-    ) -> Float[Tensor, "*cells"]:
-        """Log Σ_k π_k p(z | y = k) with the running shares of the cells as π.
+    ) -> Float[Tensor, "*cells K"]:
+        """Log π_k p(z | y = k) with the running shares of the cells as π.
 
         Where all components are equally likely a priori, one without cells would pass for a place
         where cells are.
         """
         log_p = self.components.log_prob(z, self._center_context(c))
-        return (self.usage.clamp(min=MIN_USAGE).log() + log_p).logsumexp(-1)
+        return self.usage.clamp(min=MIN_USAGE).log() + log_p
 
     def sample(
         self, c: Float[Tensor, "cells C"], components: Int[Tensor, " cells"] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +20,10 @@ from mixvi.model.query_genes import GeneOverlap
 from .genes import chosen_genes
 from .mapped import Mapped, mapped
 
-__all__ = ["Adapted", "adapt"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["Adapted", "adapt", "log_odds_of_new"]
 
 HIDDEN = 0.1  # share of the reference's labels that the model does not see
+BACKGROUND = 0.01  # share of known cells that lie where the background is denser than their labels
 BATCH, LABEL, UNLABELED = "batch", "label", "(unlabeled)"
 
 
@@ -37,14 +35,18 @@ class Adapted:
     ----------
     query, reference
         What it says about their cells.
+    novelty
+        Log-odds of every cell of both, by their names (:func:`log_odds_of_new`).
     threshold
-        Log-odds that a share of the reference's cells with hidden labels exceeds.
+        Log-odds that a share of the reference's cells with hidden labels exceeds, at least 0: a
+        cell that its labels explain better than everything else is not new.
     false_alarm_rate
         That share: the one asked for, if the number of these cells can keep it.
     """
 
     query: Mapped
     reference: Mapped
+    novelty: dict[str, np.ndarray]
     threshold: float
     false_alarm_rate: float
 
@@ -115,19 +117,43 @@ false_alarm_rate, model_kwargs, train_kwargs
     model.train(**train_kwargs)
     known = sorted(model._known_labels())
     n = reference.n_obs
-    of_query = mapped(model, joint[n:].copy(), known)
-    if np.isin(of_query.components, known).all():
-        logger.warning(
-            "no cell of the query is in a free component: its novelty says little, and no cell may "
-            "be called new; with a trained model as reference the novelty is a density, which may "
-            "say more"
-        )
-    of_reference = mapped(model, joint[:n].copy(), known)
-    scores = np.sort(of_reference.log_odds[hidden])
-    threshold = threshold_of(scores, len(scores), false_alarm_rate)
+    results = {
+        "query": mapped(model, joint[n:].copy(), known),
+        "reference": mapped(model, joint[:n].copy(), known),
+    }
+    background = float(np.quantile(results["reference"].log_known[hidden], BACKGROUND))
+    novelty = {
+        name: log_odds_of_new(result.log_known, result.log_free, background)
+        for name, result in results.items()
+    }
+    scores = np.sort(novelty["reference"][hidden])
     return Adapted(
-        of_query, of_reference, threshold, attainable_rate(false_alarm_rate, len(scores))
+        **results,
+        novelty=novelty,
+        threshold=max(threshold_of(scores, len(scores), false_alarm_rate), 0.0),
+        false_alarm_rate=attainable_rate(false_alarm_rate, len(scores)),
     )
+
+
+def log_odds_of_new(
+    log_known: np.ndarray, log_free: np.ndarray, log_background: float
+) -> np.ndarray:
+    r"""Log-odds of the free components or a background against the components of the labels.
+
+    .. math:: \log \frac{\sum_{k\,\mathrm{free}} \hat\pi_k\, p(z|y{=}k) + b}
+              {\sum_{k\,\mathrm{tied}} \hat\pi_k\, p(z|y{=}k)}
+
+    Free components take what there are enough cells of to start one; the background of constant
+    density b takes what is away from everything known.
+
+    Parameters
+    ----------
+    log_known, log_free
+        Log of the two sums at every cell.
+    log_background
+        Log b.
+    """
+    return np.logaddexp(log_free, log_background) - log_known
 
 
 def _columns(adata: AnnData, genes: pd.Index, layer: str | None) -> sparse.csr_matrix:

@@ -32,8 +32,8 @@ class Mapped:
         Probabilities of the known labels, cells × labels, rows sum to 1.
     components
         Name of every cell's most probable component or cluster, new ones included.
-    log_odds
-        Log-odds of everything else against the known labels.
+    log_known, log_free
+        Log density of the known labels' components at every cell, and that of all others.
     novelty
         −log p(z) in nats.
     record
@@ -43,7 +43,8 @@ class Mapped:
     latent: np.ndarray
     labels: pd.DataFrame
     components: np.ndarray
-    log_odds: np.ndarray
+    log_known: np.ndarray
+    log_free: np.ndarray
     novelty: np.ndarray
     record: dict[str, Any]
 
@@ -60,25 +61,23 @@ def mapped(model: Any, adata: AnnData | None, known: Sequence[str]) -> Mapped:
     known
         Those of its clusters that are known labels.
     """
-    posterior = model._posterior(adata, None, None, None, ["latent", "probs", "logits", "novelty"])
+    quantities = ["latent", "probs", "logits", "occupancies", "novelty"]
+    posterior = model._posterior(adata, None, None, None, quantities)
     names = np.asarray(model.cluster_names_)
     codes = np.asarray(model.cluster_of_component_)
-    tied = np.isin(names[codes], known)
     logits, probs = posterior["logits"].astype(float), posterior["probs"].astype(float)
+    occupancies = posterior["occupancies"].astype(float)
     member = codes == np.asarray([list(names).index(name) for name in known])[:, None]
-    old = tied[: logits.shape[1]]  # components that were added have no part in q(y | z)
-    log_known = np.stack(
-        [logsumexp(logits[:, row[: logits.shape[1]]], axis=1) for row in member], 1
-    )
-    labels = probs @ member.T + TINY * softmax(log_known, axis=1)
-    log_free = (
-        logsumexp(logits[:, ~old], axis=1) if not old.all() else np.full(len(logits), -np.inf)
-    )
+    own = member[:, : logits.shape[1]]  # components that were added have no part in q(y | z)
+    log_odds = np.stack([logsumexp(logits[:, row], axis=1) for row in own], 1)
+    labels = probs @ member.T + TINY * softmax(log_odds, axis=1)
+    tied = own.any(0)
     return Mapped(
         latent=posterior["latent"],
         labels=pd.DataFrame(labels / labels.sum(1, keepdims=True), columns=list(known)),
         components=names[codes[probs.argmax(1)]],
-        log_odds=log_free - logsumexp(log_known, axis=1),
+        log_known=logsumexp(occupancies[:, tied], axis=1),
+        log_free=logsumexp(occupancies, axis=1, b=~tied),
         novelty=posterior["novelty"],
         record=run_record(model),
     )

@@ -50,13 +50,17 @@ def transfer(
     (:meth:`mixvi.model.CGMDVAE.load_query_data`). A cell's novelty is −log p(z) under the
     reference's mixture. **Cells with labels**: a model is trained on both together, in which the
     first components are tied to the labels and as many more are free to take what the
-    reference lacks. The novelty is the log-odds of the free against the tied,
+    reference lacks. The novelty is the log-odds of the free ones, or of a background of constant
+    density b, against the tied,
 
-    .. math:: \log \frac{\sum_{k\,\mathrm{free}} p(y{=}k|z)}{\sum_{k\,\mathrm{tied}} p(y{=}k|z)}.
+    .. math:: \log \frac{\sum_{k\,\mathrm{free}} \hat\pi_k\, p(z|y{=}k) + b}
+              {\sum_{k\,\mathrm{tied}} \hat\pi_k\, p(z|y{=}k)},
+
+    where one in a hundred of the known cells lies where b is the denser. A type of many cells
+    gets a free component; one of few stands out by its distance from everything known.
 
     The first takes seconds and suits an atlas; the second takes minutes and needs the reference's
-    cells. Which finds an unseen type better depends on the type. The second can say something of
-    it only where free components got cells, and says so if none did.
+    cells. Which finds an unseen type better depends on the type.
 
     Parameters
     ----------
@@ -82,7 +86,7 @@ def transfer(
     false_alarm_rate
         Share of known cells that may be called new. The threshold is where this share of the
         reference's cells lies that the model was not trained on (with cells as reference: a tenth
-        whose labels were hidden from it).
+        whose labels were hidden from it; the threshold then is at least 0, even odds).
     key_added
         Name of the result; by default ``"{labels_key}_pred"``, or the model's name if it was
         trained without labels.
@@ -153,7 +157,7 @@ def transfer(
                 model_kwargs=model_kwargs or {},
                 train_kwargs=train_kwargs or {},
             )
-            novelties = {"query": found.query.log_odds, "reference": found.reference.log_odds}
+            novelties = found.novelty
             results = {"query": found.query, "reference": found.reference}
             threshold, mode, kept = found.threshold, "adapt", found.false_alarm_rate
         else:
