@@ -49,11 +49,11 @@ pytestmark = [
 HALF = N_CELLS // 2
 
 
-def fit(adata, model=None, *, init=None, train=None, **setup):
+def fit(adata, model=None, *, cls=RMVE, init=None, train=None, **setup):
     """Setup, model, training; the latent space."""
     scvi.settings.seed = 0
-    RMVE.setup_anndata(adata, **(setup or {"batch_key": "batch"}))
-    own = RMVE(adata, **{"n_components": 3, **SMALL, **(init or {})})
+    cls.setup_anndata(adata, **(setup or {"batch_key": "batch"}))
+    own = cls(adata, **{"n_components": 3, **SMALL, **(init or {})})
     own.train(**QUICK | (train or {}))
     return own.get_latent_representation()
 
@@ -544,12 +544,13 @@ TINY = {
 }
 
 
+@pytest.mark.parametrize("cls", [CGMDVAE, RMVE])
 @pytest.mark.parametrize("name", TINY)
-def test_smallest_data(name):
+def test_smallest_data(name, cls):
     change, init, train = TINY[name]
     adata = change() if name in ("one batch", "every cell its batch", "one huge count") else None
     adata = change(cells()) if adata is None else adata
-    z = fit(adata, init=init, train=train)
+    z = fit(adata, cls=cls, init=init, train=train)
     assert z.shape == (adata.n_obs, 3)
     assert np.isfinite(z).all()
     assert (z.std(0) > 0).any() or name in ("one cell", "all cells alike")
