@@ -309,7 +309,7 @@ def atlas_of_rmve():
 @pytest.mark.parametrize("model", ["atlas", "atlas_of_rmve"], ids=["CGMDVAE", "RMVE"])
 def test_training_reaches_the_query_alone(model, request):
     atlas = request.getfixturevalue(model)
-    adata = three_types()
+    adata = three_types(300)
     as_query(adata)
     query = type(atlas).load_query_data(adata, atlas)
     # a new batch starts as the average of the known ones
