@@ -225,7 +225,7 @@ def test_existing_output_needs_force(option, cells, tmp_path, fake):
         targets[option].write_text("old")
     else:
         targets[option].mkdir()
-        (targets[option] / "old").touch()
+        (targets[option] / "adata.h5ad").touch()
     arguments = ["cluster", cells, *(item for pair in targets.items() for item in pair)]
     result = run(*arguments)
     assert result.exit_code == 2

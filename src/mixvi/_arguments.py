@@ -1,5 +1,6 @@
 """What the commands share of their arguments."""
 
+import os
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -53,10 +54,18 @@ def column(text: str) -> Any:
     return typer.Option(metavar="COLUMN", rich_help_panel="Columns of obs", help=text)
 
 
-def refuse_existing(outputs: Iterable[Path | None], *, force: bool) -> None:
-    """Refuse to replace what is there, unless told to."""
+def refuse_existing(outputs: Iterable[Path | None], *, inputs: Iterable[Path], force: bool) -> None:
+    """Refuse to replace an input or another output, and what is there unless told to."""
+    taken = {os.path.realpath(path): "input" for path in inputs}
     for target in filter(None, outputs):
-        if target.exists() and not force:
+        place = os.path.realpath(target)
+        if place in taken:
+            refuse(
+                f"expected an output of its own, found {str(target)!r}, which is an "
+                f"{taken[place]} too; choose another"
+            )
+        taken[place] = "output"
+        if os.path.lexists(target) and not force:
             refuse(f"expected a new output, found {str(target)!r}; pass --force to replace it")
 
 

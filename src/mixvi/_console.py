@@ -27,13 +27,20 @@ def refuse(sentence: object) -> NoReturn:
 
 
 @contextmanager
-def refusing(*errors: type[Exception]) -> Iterator[None]:
-    """Turn the errors of a check into one sentence on stderr and exit code 2."""
+def refusing(*errors: type[Exception], only_ours: bool = False) -> Iterator[None]:
+    """Turn the errors of a check into one sentence on stderr and exit code 2.
+
+    With ``only_ours`` those whose sentence is not of our kind are not foreseen: their traceback is
+    needed.
+    """
     try:
         yield
     except errors as error:
         # str(KeyError) would quote the sentence.
-        refuse(error.args[0] if isinstance(error, KeyError) and error.args else error)
+        sentence = error.args[0] if isinstance(error, KeyError) and error.args else error
+        if only_ours and not str(sentence).startswith("expected "):
+            raise
+        refuse(sentence)
 
 
 @contextmanager

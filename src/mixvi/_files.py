@@ -10,6 +10,8 @@ from pathlib import Path
 
 __all__ = ["filling_directory", "replacing", "replacing_directory"]
 
+OF_A_MODEL = {"model.pt", "mixvi.json", "adata.h5ad"}
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -29,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
     OSError
         If the directory is missing or cannot be written, or ``path`` is a directory or a device.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # Path.resolve may fail where links go round
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "a directory or a device", str(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -50,20 +52,28 @@ def replacing_directory(path: Path) -> Iterator[Path]:
     Parameters
     ----------
     path
-        The directory to write.
+        The directory to write; one that is there may hold files of a model only.
 
     Raises
     ------
     OSError
-        If the parent directory is missing or cannot be written.
+        If the parent directory is missing or cannot be written, or other files would be lost.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
+    if path.is_dir() and any(file.name not in OF_A_MODEL for file in path.iterdir()):
+        raise OSError(errno.ENOTEMPTY, "a directory with other files than a model's", str(path))
     workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:
         yield workplace / "new"
-        if path.exists():
-            path.rename(workplace / "old")
-        (workplace / "new").rename(path)
+        if not path.exists():
+            (workplace / "new").rename(path)
+            return
+        path.rename(workplace / "old")
+        try:
+            (workplace / "new").rename(path)
+        except BaseException:
+            (workplace / "old").rename(path)
+            raise
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
 
@@ -89,7 +99,7 @@ def filling_directory(path: Path, *, first: str, remove: Sequence[str]) -> Itera
     OSError
         If the parent directory cannot be written.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     workplace = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:

@@ -12,7 +12,7 @@ import pandas as pd
 import scanpy as sc
 
 from mixvi._console import refuse
-from mixvi.model.checks import check_matrix, get_matrix
+from mixvi.model.checks import check_matrix, check_whole, get_matrix
 
 __all__ = ["check_counts", "read", "some_cells", "variable_genes", "without_empty", "write"]
 
@@ -34,7 +34,10 @@ def read(path: Path, backed: bool = False) -> ad.AnnData:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on names that repeat: the checks say it
-            return ad.read_h5ad(path, backed="r" if backed else None)
+            adata = ad.read_h5ad(path, backed="r" if backed else None)
+            if backed and adata.n_obs:
+                adata.X[:1]  # what is not there is noticed when it is read
+            return adata
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         refuse(
             f"expected a readable .h5ad file, found {str(path)!r} damaged or of another format "
@@ -88,6 +91,7 @@ def check_counts(
 
 def without_empty(adata: ad.AnnData, layer: str | None) -> ad.AnnData:
     """Leave out cells and genes without counts."""
+    check_whole(adata)
     matrix = get_matrix(adata, layer)
     cells, genes = ((matrix != 0).sum(axis=axis) for axis in (1, 0))
     return adata[np.asarray(cells).ravel() > 0, np.asarray(genes).ravel() > 0].copy()

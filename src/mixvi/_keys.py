@@ -38,6 +38,15 @@ def novelty_line(run: Mapping[str, Any]) -> float | None:
     return next((float(run[name]) for name in names if name in run), None)
 
 
+def writable(name: str) -> bool:
+    """Whether HDF5 can have it as the name of a column."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return name not in ("", ".") and "\0" not in name
+
+
 @dataclass(frozen=True)
 class Keys:
     """The keys that one call writes, all made from its ``key_added``.
@@ -52,9 +61,9 @@ class Keys:
     name: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name or "/" in self.name:
+        if not isinstance(self.name, str) or not writable(self.name) or "/" in self.name:
             raise ValueError(
-                "expected key_added to be a name without '/', which would be a group in the file, "
+                "expected key_added to be a name that a file can hold, without '/', "
                 f"found {self.name!r}; choose another"
             )
 

@@ -87,7 +87,7 @@ def map_cells(
     """
     start = perf_counter()
     n_new = number_or_auto(n_new_components, "--n-new-components", least=0)
-    refuse_existing([output, report], force=force)
+    refuse_existing([output, report], inputs=[path, reference], force=force)
     check_accelerator(accelerator)
     cells = read(path)
     known: Any = read(reference) if reference.is_file() else reference

@@ -128,7 +128,15 @@ def read_weights(path: Path) -> Any:
     Raises
     ------
     ValueError
-        If there is something else than weights and plain values in it.
+        If there is something else than weights and plain values in it, or it is not whole.
     """
-    with only_weights(path):
-        return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        with only_weights(path):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except (EOFError, OSError, RuntimeError) as error:  # as torch says it
+        raise ValueError(
+            f"expected a whole file that torch wrote, found {str(path)!r} damaged "
+            f"({type(error).__name__}); take another copy of it, or start again without it"
+        ) from error

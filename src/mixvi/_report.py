@@ -48,7 +48,7 @@ def report_cells(
 
     Example: `mixvi report clustered.h5ad -o report.html`
     """
-    refuse_existing([output], force=force)
+    refuse_existing([output], inputs=[path], force=force)
     cells = read(path)
     drawing = working("drawing the report")
     with refusing(OSError, KeyError, ValueError), only_our_noise(), drawing:

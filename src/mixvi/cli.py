@@ -1,5 +1,6 @@
 """The command line: arguments in, :mod:`mixvi.tl` called, files and a short table out."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
@@ -45,6 +46,7 @@ from mixvi._map import map_cells
 from mixvi._report import Page, report_cells
 from mixvi.model.checks import check_columns, check_n_components, get_matrix
 from mixvi.report import write_report
+from mixvi.tl.genes import chosen_genes
 
 __all__ = ["app"]
 
@@ -165,8 +167,8 @@ def cluster(
     with refusing(ValueError):
         key = Keys(str(method) if key_added is None else key_added).name
     n_clusters = number_or_auto(n_components, "--n-components", least=1)
-    refuse_existing([output, model_dir, report], force=force)
-    if output.is_dir() or (model_dir is not None and model_dir.is_file()):
+    refuse_existing([output, model_dir, report], inputs=[path], force=force)
+    if os.path.isdir(output) or (model_dir is not None and os.path.isfile(model_dir)):
         refuse("expected a file as --output and a directory as --model-dir; swap or rename them")
     check_accelerator(accelerator)
     if backed and (layer is not None or drop_empty):
@@ -205,33 +207,36 @@ def cluster(
         mask_var: str | bool = "highly_variable"
         if n_top_genes == 0 or mask_var not in adata.var:
             mask_var = False
-        elif not backed:
-            with refusing(ValueError):
-                trained = adata[:, adata.var[mask_var].to_numpy(dtype=bool)]
+        else:
+            with refusing(ValueError, TypeError):
+                genes = chosen_genes(adata, mask_var)
+            if not backed:
+                trained = adata[:, genes]
                 check_counts(
                     get_matrix(trained, layer), trained, layer, counts=counts, empty_genes=counts
                 )
         train_kwargs = {"max_epochs": max_epochs, "batch_size": batch_size}
         fit = {Method.cgmdvae: tl.cgmdvae, Method.rmve: tl.rmve}[method]
-        fit(
-            adata,
-            n_clusters,
-            layer=layer,
-            batch_key=batch_key,
-            condition_key=condition_key,
-            labels_key=labels_key,
-            unlabeled_category=unlabeled_category,
-            categorical_covariate_keys=categorical_covariate_key or None,
-            continuous_covariate_keys=continuous_covariate_key or None,
-            size_factor_key=size_factor_key,
-            mask_var=mask_var,
-            key_added=key,
-            model_kwargs=given({"n_latent": n_latent, "gene_likelihood": str(gene_likelihood)}),
-            train_kwargs=given(train_kwargs)
-            | {"accelerator": str(accelerator), "enable_progress_bar": not quiet},
-            save=save,
-            rng=seed,
-        )
+        with refusing(ValueError, KeyError, TypeError, FloatingPointError, only_ours=True):
+            fit(
+                adata,
+                n_clusters,
+                layer=layer,
+                batch_key=batch_key,
+                condition_key=condition_key,
+                labels_key=labels_key,
+                unlabeled_category=unlabeled_category,
+                categorical_covariate_keys=categorical_covariate_key or None,
+                continuous_covariate_keys=continuous_covariate_key or None,
+                size_factor_key=size_factor_key,
+                mask_var=mask_var,
+                key_added=key,
+                model_kwargs=given({"n_latent": n_latent, "gene_likelihood": str(gene_likelihood)}),
+                train_kwargs=given(train_kwargs)
+                | {"accelerator": str(accelerator), "enable_progress_bar": not quiet},
+                save=save,
+                rng=seed,
+            )
         with refusing(OSError):
             write(adata, h5ad)
         outputs.close()  # the cells are there, whatever becomes of the page
@@ -264,8 +269,11 @@ def demo(
 
     Example: `mixvi demo -o demo`
     """
-    with refusing(OSError), only_our_noise():
-        table, scores = demonstration.run(directory, seed=seed)
+    try:
+        with only_our_noise():
+            table, scores = demonstration.run(directory, seed=seed)
+    except OSError as error:
+        refuse_unwritable([directory], error)
     shown = Table(title="Cells of each cluster by cell type")
     for name in ("cluster", "cells", "mostly", "share", "then"):
         shown.add_column(name, justify="right" if name in ("cells", "share") else "left")

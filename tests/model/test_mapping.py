@@ -263,12 +263,13 @@ def test_mapped_annotation_lands_in_what_the_user_gave(atlas, tmp_path):
     np.testing.assert_array_equal(adata.obs["cgmdvae"].astype(str), query.predict())
 
 
-def test_prepare_query(atlas):
+def test_prepare_query(trained):
+    spec, model = trained
     adata = query_cells(other_genes)
     adata.layers["counts"] = adata.X.copy()
-    genes = CGMDVAE.prepare_query_anndata(adata, atlas, return_reference_var_names=True)
-    assert list(genes) == list(atlas.adata.var_names)
-    prepared = CGMDVAE.prepare_query_anndata(adata, atlas, inplace=False)
+    genes = spec.cls.prepare_query_anndata(adata, model, return_reference_var_names=True)
+    assert list(genes) == list(model.adata.var_names)
+    prepared = spec.cls.prepare_query_anndata(adata, model, inplace=False)
     assert list(prepared.var_names) == list(genes)
     shared = genes.intersection(adata.var_names)
     for place in (lambda a: a.X, lambda a: a.layers["counts"]):
@@ -277,7 +278,7 @@ def test_prepare_query(atlas):
         )
         assert place(prepared[:, genes.difference(shared)]).sum() == 0
     pd.testing.assert_frame_equal(prepared.obs, adata.obs)
-    assert CGMDVAE.prepare_query_anndata(adata, atlas) is None
+    assert spec.cls.prepare_query_anndata(adata, model) is None
     assert list(adata.var_names) == list(genes)
 
 
@@ -294,10 +295,23 @@ def test_minified_reference(fresh):
     np.testing.assert_allclose(query.predict_proba(adata), probs, atol=1e-6)
 
 
-def test_training_reaches_the_query_alone(atlas):
-    adata = three_types()
+@pytest.fixture(scope="module")
+def atlas_of_rmve():
+    """The same reference without labels, of the other model."""
+    scvi.settings.seed = 0
+    adata = three_types(300)
+    RMVE.setup_anndata(adata, batch_key="batch")
+    trained = RMVE(adata, n_components=3, n_hidden=32)
+    trained.train(**QUICK | {"max_epochs": 10})
+    return trained
+
+
+@pytest.mark.parametrize("model", ["atlas", "atlas_of_rmve"], ids=["CGMDVAE", "RMVE"])
+def test_training_reaches_the_query_alone(model, request):
+    atlas = request.getfixturevalue(model)
+    adata = three_types(300)
     as_query(adata)
-    query = CGMDVAE.load_query_data(adata, atlas)
+    query = type(atlas).load_query_data(adata, atlas)
     # a new batch starts as the average of the known ones
     weight = query.module.decoder.layers[0].covariate_weight.detach().clone()
     torch.testing.assert_close(weight[:, 2], weight[:, :2].mean(1))

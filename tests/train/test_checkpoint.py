@@ -1,8 +1,10 @@
 """Interrupted runs go on to the same weights."""
 
+import errno
 import multiprocessing
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,6 +139,53 @@ def test_what_cannot_be_resumed(tmp_path):
     with pytest.raises(ValueError, match=r"found \S*system, which is code"):
         make().train(**RUN, checkpoint_dir=tmp_path, resume=True)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("cls", [RMVE, CGMDVAE])
+def test_other_cells_or_genes_are_another_run(cls, tmp_path):
+    """Another choice of as many genes would fit, and mean nothing."""
+    interrupted(cls, tmp_path, 2)
+    for names in ("obs_names", "var_names"):
+        scvi.settings.seed = 0
+        adata = cells(96)
+        setattr(adata, names, [f"other_{name}" for name in getattr(adata, names)])
+        cls.setup_anndata(adata, batch_key="batch")
+        other = cls(adata, n_components=3, n_hidden=8, n_latent=3)
+        with pytest.raises(ValueError, match=r"a run with names .*pass the same"):
+            other.train(**RUN, checkpoint_dir=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_torn_checkpoint(share, tmp_path):
+    """What a disk may leave of it is refused, not half read."""
+    interrupted(RMVE, tmp_path, 2)
+    path = tmp_path / "training.ckpt"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match="expected"):
+        make().train(**RUN, checkpoint_dir=tmp_path, resume=True)
+
+
+def full(self, content):
+    """A write that gets half way."""
+    with open(self, "wb") as file:
+        file.write(content[:100])
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_full_disk_costs_the_checkpoint_not_the_run(whole, tmp_path, monkeypatch, caplog):
+    interrupted(RMVE, tmp_path, 2)
+    before = (tmp_path / "training.ckpt").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        model = make()
+        model.train(**RUN, checkpoint_dir=tmp_path)
+        assert interrupted(RMVE, tmp_path, 5) is RuntimeError  # and not the disk's own error
+    assert_same_run(model, whole)
+    assert "No checkpoint could be written" in caplog.text
+    assert (tmp_path / "training.ckpt").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["training.ckpt"]
+    assert_same_run(resumed(RMVE, tmp_path), whole)
 
 
 def child(directory, epoch=None, how=None):

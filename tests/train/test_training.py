@@ -7,18 +7,22 @@ import torch
 from lightning.pytorch import Callback
 
 from mixvi import datasets
-from mixvi.model import CGMDVAE
+from mixvi.model import CGMDVAE, RMVE
 from mixvi.train import KeepBest
 
 QUICK = {"accelerator": "cpu", "enable_progress_bar": False, "batch_size": 64}
 
 
-@pytest.fixture
-def model():
+def make(cls=CGMDVAE):
     scvi.settings.seed = 0
     adata = datasets.simulate(300, 60, n_components=3, separation=10, depth=500, rng=0)
-    CGMDVAE.setup_anndata(adata)
-    return CGMDVAE(adata, n_components=3, n_hidden=32)
+    cls.setup_anndata(adata)
+    return cls(adata, n_components=3, n_hidden=32)
+
+
+@pytest.fixture
+def model():
+    return make()
 
 
 class Watch(Callback):
@@ -85,7 +89,9 @@ def test_best_weights_are_really_restored(model):
 
 
 @pytest.mark.contract
-def test_stops_early(model):
+@pytest.mark.parametrize("cls", [CGMDVAE, RMVE])
+def test_stops_early(cls):
+    model = make(cls)
     model.train(
         200,
         pretrain_fraction=0.02,

@@ -178,5 +178,11 @@ BEHAVIOURS: dict[str, tuple[str, list[str]]] = {
     ),
 }
 
-# Tests of tools that need more than one machine or package: ray (P34), several processes (P38).
-ELSEWHERE = {"P34", "P38"}
+# Tests of tools that need more than one machine or package: Ray, several processes.
+ELSEWHERE: dict[str, list[str]] = {
+    "P34": ["tests/train/test_ray.py::test_autotune_tries_numbers_of_components"],
+    "P38": [
+        "tests/train/test_ranks.py::test_every_model_trains_with_plain_ddp",
+        "tests/train/test_ranks.py::test_gradients_are_those_of_one_process",
+    ],
+}

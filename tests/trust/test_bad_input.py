@@ -49,11 +49,11 @@ pytestmark = [
 HALF = N_CELLS // 2
 
 
-def fit(adata, model=None, *, init=None, train=None, **setup):
+def fit(adata, model=None, *, cls=RMVE, init=None, train=None, **setup):
     """Setup, model, training; the latent space."""
     scvi.settings.seed = 0
-    RMVE.setup_anndata(adata, **(setup or {"batch_key": "batch"}))
-    own = RMVE(adata, **{"n_components": 3, **SMALL, **(init or {})})
+    cls.setup_anndata(adata, **(setup or {"batch_key": "batch"}))
+    own = cls(adata, **{"n_components": 3, **SMALL, **(init or {})})
     own.train(**QUICK | (train or {}))
     return own.get_latent_representation()
 
@@ -75,6 +75,11 @@ def query(adata, model):
 def transfer(adata, model):
     tl.transfer(adata, model, key_added="k")
     return adata.obsm["X_k"]
+
+
+def reordered(adata, model):
+    """The genes are, so that the matrix has to be cut."""
+    return model.get_latent_representation(ad.AnnData(adata.X, adata.obs, adata.var.iloc[::-1]))
 
 
 def transfer_from_cells(adata, model=None):
@@ -121,6 +126,17 @@ def dtype(name, layout=sparse.csr_matrix):
     return with_matrix(change)
 
 
+def damaged(part, position, value):
+    """Cells from a file in which one number of the matrix is another."""
+
+    def change(adata):
+        numbers = getattr(adata.X, part).copy()
+        numbers[position] = value
+        setattr(adata.X, part, numbers)
+
+    return edited(change)
+
+
 MIXED = pd.Series([1, "1", 2.5, "x"] * (N_CELLS // 4), dtype=object).to_numpy()
 SELDOM = [None, *["batch_0", "batch_1"] * HALF][:N_CELLS]
 
@@ -153,6 +169,16 @@ BAD = {
         renamed([f"ENSG{j}" for j in range(N_GENES)]), (query, transfer), ValueError, "found none"
     ),
     "view": Bad(edited(lambda a: a[:9]), (fit, query), ValueError, "found a view of another"),
+    # parts of a compressed matrix that do not belong together: beyond the end there is anything
+    "ends beyond the values": Bad(damaged("indptr", -1, 10**6), ALL, ValueError, "a whole CSR"),
+    "ends that fall": Bad(damaged("indptr", 5, 0), ALL, ValueError, "a whole CSR"),
+    "gene beyond the last": Bad(
+        damaged("indices", 3, N_GENES),
+        (fit, tool, *NEW, reordered, transfer_from_cells),
+        ValueError,
+        "a whole CSR",
+    ),
+    "gene before the first": Bad(damaged("indices", 3, -1), ALL, ValueError, "a whole CSR"),
     "a table": Bad(lambda: pd.DataFrame(), ALL, TypeError, "expected an AnnData, found DataFrame"),
     "a path": Bad(lambda: "cells.h5ad", ALL, TypeError, "anndata.read_h5ad(path)"),
     # columns
@@ -182,6 +208,13 @@ CALLS = {
     ),
     "no component": (partial(fit, init={"n_components": 0}), ValueError, "at least 1"),
     "half a component": (partial(fit, init={"n_components": 2.5}), TypeError, "found 2.5"),
+    "no number of components": (partial(fit, init={"n_components": True}), TypeError, "found True"),
+    "column twice": (
+        partial(fit, categorical_covariate_keys=["batch", "batch"]), ValueError, "'batch' twice"
+    ),
+    "no labels to be unlabeled": (
+        partial(fit, unlabeled_category="unknown"), ValueError, "expected labels_key with"
+    ),
     "components by word": (partial(fit, init={"n_components": "many"}), TypeError, "or 'auto'"),
     "no latent": (partial(fit, init={"n_latent": 0}), ValueError, "expected `n_latent`"),
     "no width": (partial(fit, init={"n_hidden": 0}), ValueError, "expected `n_hidden`"),
@@ -202,6 +235,23 @@ CALLS = {
         partial(fit, train={"plan_kwargs": {"learning_rate": 1}}), TypeError, "'learning_rate'"
     ),
     "no cell to train on": (partial(fit, train={"train_size": 0.0}), ValueError, "< train_size"),
+    "share by word": (partial(fit, train={"train_size": "most"}), ValueError, "found 'most'"),
+    "share of a phase": (
+        partial(fit, train={"pretrain_fraction": -1}), ValueError, "`pretrain_fraction`"
+    ),
+    "warmup by word": (
+        partial(fit, train={"warmup_fraction": "x"}), ValueError, "expected warmup_fraction in"
+    ),
+    "minutes before now": (
+        partial(fit, train={"checkpoint_dir": ".", "checkpoint_minutes": -1}),
+        ValueError,
+        "`checkpoint_minutes`",
+    ),
+    "negative seed": (partial(tool, rng=-1), ValueError, "expected rng to be a whole number"),
+    "seed by word": (partial(tool, rng="x"), ValueError, "expected rng to be a whole number"),
+    "mask itself": (partial(tool, mask_var=np.ones(N_GENES, bool)), TypeError, "found a ndarray"),
+    "key that no file has": (partial(tool, key_added="a\0b"), ValueError, "expected key_added"),
+    "key of a group": (partial(tool, key_added="."), ValueError, "expected key_added"),
     "mask missing": (partial(tool, mask_var="hvg"), KeyError, "'hvg' in adata.var"),
     "key with a slash": (partial(tool, key_added="a/b"), ValueError, "without '/'"),
     "empty key": (partial(tool, key_added=""), ValueError, "expected key_added"),
@@ -228,6 +278,35 @@ ASKED = {
     "short mask": ({"indices": [True, False]}, IndexError, f"a mask of {N_CELLS} cells, found 2"),
     "batches of none": ({"batch_size": 0}, ValueError, "`batch_size`"),
 }
+NUMBERS = {
+    "no cell": ("sample", {"n_obs": 0}, "`n_obs`"),
+    "half a cell": ("sample", {"n_obs": 1.5}, "`n_obs`"),
+    "negative depth": ("sample", {"library_size": -1}, "library_size"),
+    "depth that is none": ("get_component_profiles", {"library_size": float("nan")}, "library_"),
+    "no condition": ("get_component_profiles", {"conditions": []}, "at least one condition"),
+    "negative shares": ("get_normalized_expression", {"library_size": -1}, "library_size"),
+    "depth by word": ("get_normalized_expression", {"library_size": "deep"}, "library_size"),
+    "no draw": ("get_normalized_expression", {"n_samples": 0}, "`n_samples`"),
+    "no draw of all": ("get_normalized_expression", {"n_samples_overall": 0}, "`n_samples_over"),
+    "no draw to correlate": ("get_feature_correlation_matrix", {"n_samples": 0}, "`n_samples`"),
+    "no predictive draw": ("posterior_predictive_sample", {"n_samples": 0}, "`n_samples`"),
+    "no draw of z": ("get_marginal_ll", {"n_mc_samples": 0}, "`n_mc_samples`"),
+    "never done": ("get_marginal_ll", {"n_mc_samples_per_pass": 0}, "`n_mc_samples_per_pass`"),
+    "rate by word": ("is_novel", {"false_alarm_rate": "low"}, "false_alarm_rate"),
+    "half a cluster": ("merge_components", {"n_clusters": 1.5}, "n_clusters to be a whole number"),
+    "nothing to compare": ("differential_expression", {}, "groups to compare"),
+    "no such group": (
+        "differential_expression", {"groupby": "batch", "group1": "b"}, "found 'b'; choose"
+    ),
+    "no such group to compare with": (
+        "differential_expression", {"groupby": "batch", "group1": "batch_0", "group2": "b"},
+        "found 'b'; choose",
+    ),
+    "cells in both groups": (
+        "differential_expression", {"idx1": [0, 1], "idx2": [1, 2]}, "1 in both (first: 'cell_1')"
+    ),
+    "empty group": ("differential_expression", {"idx1": []}, "at least one cell"),
+}  # fmt: skip
 UNKNOWN = {
     "column of groups": ("differential_expression", {"groupby": "type"}, "column 'type' in"),
     "genes": ("get_normalized_expression", {"gene_list": ["gene_0", "CD3D"]}, "found 'CD3D'"),
@@ -271,6 +350,20 @@ def test_bad_call(name):
 def test_unknown_name(name, model):
     accessor, kwargs, sentence = UNKNOWN[name]
     refused(lambda: getattr(model, accessor)(**kwargs), KeyError, sentence)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_bad_number(name, model):
+    accessor, kwargs, sentence = NUMBERS[name]
+    refused(lambda: getattr(model, accessor)(**kwargs), ValueError, sentence)
+
+
+@pytest.mark.parametrize(("unlabeled", "said"), [("unknwon", 1), ("Unknown", 1), ("none", 0)])
+def test_name_of_no_label_that_is_misspelled(unlabeled, said, caplog):
+    """Fully labeled cells may have one; but cells called ``unknown`` would be a type."""
+    adata = with_column("type", ["B", "unknown"] * HALF)()
+    RMVE.setup_anndata(adata, labels_key="type", unlabeled_category=unlabeled)
+    assert caplog.text.count("did you mean that?") == said
 
 
 @pytest.mark.parametrize("threshold", [-1, float("nan"), "low"])
@@ -438,21 +531,37 @@ TINY = {
     "one batch": (with_column("batch", "only"), {}, {}),
     "every cell its batch": (with_column("batch", [f"b{i}" for i in range(N_CELLS)]), {}, {}),
     "as many components as cells": (lambda a: a[:12].copy(), {"n_components": 12}, {}),
+    "more components than cells to train on": (lambda a: a, {"n_components": N_CELLS}, {}),
+    "the same, in every phase": (
+        lambda a: a,
+        {"n_components": N_CELLS - 2},
+        {"max_epochs": 6},
+    ),
+    "all cells alike": (lambda a: a[[0] * 30].copy(), {"n_components": 4}, {"max_epochs": 6}),
     "a cell left over": (lambda a: a[:33].copy(), {}, {"train_size": 1.0}),
     "batches of one": (lambda a: a[:12].copy(), {}, {"batch_size": 1}),
     "one huge count": (with_entry(1e7), {}, {}),
 }
 
 
+@pytest.mark.parametrize("cls", [CGMDVAE, RMVE])
 @pytest.mark.parametrize("name", TINY)
-def test_smallest_data(name):
+def test_smallest_data(name, cls):
     change, init, train = TINY[name]
     adata = change() if name in ("one batch", "every cell its batch", "one huge count") else None
     adata = change(cells()) if adata is None else adata
-    z = fit(adata, init=init, train=train)
+    z = fit(adata, cls=cls, init=init, train=train)
     assert z.shape == (adata.n_obs, 3)
     assert np.isfinite(z).all()
-    assert (z.std(0) > 0).any() or adata.n_obs == 1
+    assert (z.std(0) > 0).any() or name in ("one cell", "all cells alike")
+
+
+@pytest.mark.parametrize("n_labels", [30, N_CELLS])
+def test_nearly_a_label_for_every_cell(n_labels):
+    """As many components as there are cells for, however many ``"auto"`` would like."""
+    adata = with_column("type", [f"type {i % n_labels}" for i in range(N_CELLS)])()
+    z = fit(adata, labels_key="type", init={"n_components": "auto"}, train={"max_epochs": 6})
+    assert np.isfinite(z).all()
 
 
 def test_ten_thousand_categories():

@@ -174,6 +174,7 @@ def test_fifty_cycles():
 LOADERS = {
     "again": {},
     "compressed": {"load_sparse_tensor": True},
+    "by another process": {"datasplitter_kwargs": {"num_workers": 1}},
 }
 
 
@@ -182,6 +183,8 @@ def weights(model):
 
 
 @pytest.mark.parametrize("name", LOADERS)
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_same_seed_same_bits(name):
     runs = []
     for _ in range(2):
@@ -190,3 +193,17 @@ def test_same_seed_same_bits(name):
     assert torch.equal(*runs)
     scvi.settings.seed = 4
     assert not torch.equal(runs[0], weights(train(cells(), **LOADERS[name])))
+
+
+def test_same_seed_same_bits_with_two_threads():
+    """Another number may round otherwise; the same number does not."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    runs = []
+    try:
+        for _ in range(2):
+            scvi.settings.seed = 3
+            runs.append(weights(train(cells(), max_epochs=1)))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*runs)

@@ -2,6 +2,8 @@
 
 import warnings
 from copy import deepcopy
+from inspect import signature
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -123,7 +125,8 @@ def test_order_of_components(name, rng):
 
 def make(cls, adata=None, **options):
     adata = cells() if adata is None else adata
-    cls.setup_anndata(adata, batch_key="batch", condition_key="condition")
+    labels = {"labels_key": "component"} if "class_weights" in options else {}
+    cls.setup_anndata(adata, batch_key="batch", condition_key="condition", **labels)
     return cls(adata, **{**SMALL, "n_components": 4, **options})
 
 
@@ -209,6 +212,11 @@ OPTIONS = [
     (CGMDVAE, {"n_components": 1}),
     (RMVE, {"n_components": 1}),
     (RMVE, {"n_components": 1, "covariance": "unit"}),
+    *((cls, {"independence_weight": 50.0}) for cls in (RMVE, CGMDVAE)),
+    *(
+        (cls, {"class_weights": "balanced", "components_per_label": 2, "n_components": 8})
+        for cls in (RMVE, CGMDVAE)
+    ),
 ]  # fmt: skip
 
 
@@ -229,3 +237,21 @@ def test_gradients_of_every_option(cls, options):
     X = HARD / HARD.max() if real else HARD
     for pretraining in (False, True):
         assert_finite(*loss_and_gradients(model, X, pretraining))
+
+
+def test_every_choice_is_among_the_options():
+    """A choice that is added to a model is one whose gradients are looked at."""
+    for cls in (CGMDVAE, RMVE):
+        hints = get_type_hints(cls.__init__)
+        for name, hint in hints.items():
+            named = [value for value in choices(hint) if isinstance(value, str) and value != "auto"]
+            tried = {options.get(name) for _, options in OPTIONS}  # both models share most
+            tried.add(signature(cls).parameters[name].default)
+            assert set(named) <= tried, (cls, name)
+
+
+def choices(hint):
+    """All values of the literals in a type."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return [value for part in get_args(hint) for value in choices(part)]

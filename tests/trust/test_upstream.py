@@ -194,11 +194,12 @@ def test_a13_cells_are_freed(name):
     assert seen() is None
 
 
-def test_a14_new_batches_of_a_query_are_learned():
-    model = with_covariates(CGMDVAE)
+@pytest.mark.parametrize("cls", [CGMDVAE, RMVE])
+def test_a14_new_batches_of_a_query_are_learned(cls):
+    model = with_covariates(cls)
     query = with_site(80, rng=1)
     query.obs["batch"] = "new"
-    mapped = CGMDVAE.load_query_data(query, model)
+    mapped = cls.load_query_data(query, model)
     before = {name: value.clone() for name, value in mapped.module.state_dict().items()}
     mapped.train(**QUICK)
     moved = [
@@ -208,9 +209,10 @@ def test_a14_new_batches_of_a_query_are_learned():
     assert set(moved) <= set(mapped.query_weights_)
 
 
-def test_a15_likelihoods_use_the_mixture():
+@pytest.mark.parametrize("name", ["CGMDVAE", "RMVE"])
+def test_a15_likelihoods_use_the_mixture(name):
     """log p(x) of a model whose components are far from 0, where N(0, I) would be far off."""
-    model = trained("RMVE", cells())
+    model = trained(name, cells())
     adata = cells()
     with torch.no_grad():
         low = model.get_marginal_ll(adata, n_mc_samples=50)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Literal, get_args
 
 import torch
 from anndata import AnnData
 
-from .options import choice
+from mixvi._numbers import check_at_least
+
+from .options import check_library_size, choice
 from .shifts import ClusterShifts, Reference
 from .targets import TargetMixin
 
@@ -96,10 +97,5 @@ def check_asked(
             f"gene_likelihood={model.module.gene_likelihood!r}; leave it out, expression is on "
             "the scale of the data"
         )
-    size = library_size
-    if size != "latent" and not (isinstance(size, Real) and 0 < size < float("inf")):
-        raise ValueError(
-            f"expected library_size to be a positive number or 'latent', found {size!r}"
-        )
-    if n_samples < 0:
-        raise ValueError(f"expected n_samples of 0 or more, found {n_samples}")
+    check_library_size(library_size, latent=True)
+    check_at_least(0, n_samples=n_samples)

@@ -88,7 +88,7 @@ class MixtureModel(
         self.merges_ = n_components == "auto" and not labels
         if n_components == "auto":
             n_components = self._enough_components(len(labels), n_tied)
-        if not isinstance(n_components, numbers.Integral):
+        if not isinstance(n_components, numbers.Integral) or isinstance(n_components, bool):
             raise TypeError(
                 f"expected n_components to be a whole number or 'auto', found {n_components!r}; "
                 "pass one of these"
@@ -108,7 +108,7 @@ class MixtureModel(
         """More components than clusters are expected, as far as there are cells for them."""
         n_obs = self.summary_stats.n_cells
         if n_labels:
-            return n_tied + max(5, n_labels)
+            return max(n_tied, min(n_tied + max(5, n_labels), n_obs))
         return int(min(MANY, max(1, n_obs // MIN_CELLS)))
 
     def _build_module(

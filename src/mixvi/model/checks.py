@@ -21,6 +21,7 @@ __all__ = [
     "check_matrix",
     "check_n_components",
     "check_numbers",
+    "check_whole",
     "get_matrix",
     "listing",
 ]
@@ -93,8 +94,9 @@ def check_matrix(
     TypeError
         If the matrix does not hold real numbers.
     ValueError
-        If there are no cells or no genes, names of genes repeat, or an entry is not what is
-        expected; the message names the first offending cell and gene.
+        If there are no cells or no genes, names of genes repeat, a compressed matrix contradicts
+        itself, or an entry is not what is expected; the message names the first offending cell
+        and gene.
     """
     place = _place(what)
     obs_names, var_names = pd.Index(obs_names), pd.Index(var_names)
@@ -102,7 +104,9 @@ def check_matrix(
     check_unique(var_names)
     check_numbers(X, what)
     per_cell, per_gene = np.zeros(X.shape[0]), np.zeros(X.shape[1])
-    for first_cell, first_gene, chunk in _chunks(X):
+    for first_cell, first_gene, chunk in _chunks(X, place):
+        if chunk is not X:  # from the disk
+            _check_parts(chunk, place)
         bad = _first_bad(chunk, counts)
         if bad is not None:
             value, cell, gene = bad
@@ -120,7 +124,9 @@ def check_matrix(
 
 
 def check_numbers(X: Any, what: str = "X") -> None:
-    """Check that a matrix holds real numbers that can be computed with, without looking at them.
+    """Check that a matrix is whole and of real numbers that can be computed with.
+
+    The numbers themselves are not looked at.
 
     Parameters
     ----------
@@ -132,7 +138,9 @@ def check_numbers(X: Any, what: str = "X") -> None:
     Raises
     ------
     TypeError
-        If it does not.
+        If it is of something else.
+    ValueError
+        If its compressed parts do not belong together.
     """
     dtype = np.dtype(X.dtype)
     if dtype.kind not in "biuf":
@@ -150,13 +158,47 @@ def check_numbers(X: Any, what: str = "X") -> None:
             f"expected a sparse matrix of native numbers in {_place(what)}, found dtype {dtype}, "
             "with which SciPy cannot compute; convert the matrix to float32"
         )
+    _check_parts(X, _place(what))
+
+
+def check_whole(adata: AnnData) -> None:
+    """Check the compressed matrices of an AnnData before they are cut.
+
+    Of parts that do not belong together SciPy reads and writes beyond the ends.
+
+    Raises
+    ------
+    ValueError
+        If there is such a one.
+    """
+    _check_parts(adata.X, "X")
+    for name in adata.layers:
+        if name is not None:
+            _check_parts(adata.layers[name], _place(name))
+
+
+def _check_parts(X: Any, place: str) -> None:
+    if not sparse.issparse(X) or X.format not in ("csr", "csc"):
+        return
+    n_major, n_minor = X.shape if X.format == "csr" else X.shape[::-1]
+    ends, positions = X.indptr, X.indices
+    n_stored = min(len(positions), len(X.data))
+    whole = len(ends) == n_major + 1 and ends[0] == 0 and ends[-1] <= n_stored
+    whole = whole and bool((ends[1:] >= ends[:-1]).all())
+    if whole and len(positions):
+        whole = positions.min() >= 0 and positions.max() < n_minor
+    if not whole:
+        raise ValueError(
+            f"expected a whole {X.format.upper()} matrix in {place}, found indices that do not "
+            "belong to its values or shape; the data are damaged: make or read the matrix again"
+        )
 
 
 def _place(what: str) -> str:
     return "X" if what == "X" else f"layer {what!r}"
 
 
-def _chunks(X: Any) -> Iterator[tuple[int, int, Any]]:
+def _chunks(X: Any, place: str) -> Iterator[tuple[int, int, Any]]:
     """Cut along the axis that the storage reads fast: (first row, first column, chunk)."""
     if sparse.issparse(X) and X.format in ("csr", "csc"):
         # Whole: _first_bad walks over .data without copying the matrix.
@@ -169,11 +211,16 @@ def _chunks(X: Any) -> Iterator[tuple[int, int, Any]]:
     n_major, n_minor = X.shape[::-1] if by_column else X.shape
     step = max(1, _CHUNK // n_minor)
     for start in range(0, n_major, step):
-        if by_column:
-            yield 0, start, X[:, start : start + step]
-        else:
-            chunk = X[start : start + step]
-            yield start, 0, chunk if sparse.issparse(chunk) else np.asarray(chunk)
+        part = slice(start, start + step)
+        try:
+            chunk = X[:, part] if by_column else X[part]
+        except (ValueError, IndexError, OSError) as error:
+            raise ValueError(
+                f"expected a readable matrix in {place}, found the file damaged ({error}); write "
+                "it again"
+            ) from error
+        chunk = chunk if sparse.issparse(chunk) else np.asarray(chunk)
+        yield (0, start, chunk) if by_column else (start, 0, chunk)
 
 
 def _total(chunk: Any, axis: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-__all__ = ["as_list", "check_categories", "check_columns", "listing"]
+__all__ = ["as_list", "check_categories", "check_columns", "listing", "warn_of_misspelling"]
+
+logger = logging.getLogger(__name__)
 
 _NAMES_SHOWN = 10
 
@@ -105,10 +108,18 @@ def as_list(keys: Any, name: str) -> list[str]:
     ------
     TypeError
         If there is one name instead of a list.
+    ValueError
+        If a column is there twice.
     """
     if isinstance(keys, str):
         raise TypeError(f"expected a list of columns as {name}, found {keys!r}; pass [{keys!r}]")
-    return list(keys or [])
+    columns = list(keys or [])
+    for key in columns:
+        if columns.count(key) > 1:
+            raise ValueError(
+                f"expected every column once in {name}, found {key!r} twice; leave one out"
+            )
+    return columns
 
 
 def check_categories(adata: AnnData, key: str, known: Iterable[Any]) -> None:
@@ -134,6 +145,28 @@ def check_categories(adata: AnnData, key: str, known: Iterable[Any]) -> None:
         raise ValueError(
             f"expected categories that the model knows in adata.obs[{key!r}] ({listing(known)}), "
             f"found {listing(foreign)}; rename them, or map these cells with load_query_data"
+        )
+
+
+def warn_of_misspelling(labels: pd.Series, unlabeled: str) -> None:
+    """Warn where no cell has the name for "no label", but some have one that looks like it.
+
+    Parameters
+    ----------
+    labels
+        Labels of cells.
+    unlabeled
+        The name.
+    """
+    names = [str(name) for name in labels.unique()]
+    by_case = {name.casefold(): name for name in names}
+    close = get_close_matches(unlabeled.casefold(), by_case, n=1, cutoff=0.8)
+    if unlabeled not in names and close:
+        logger.warning(
+            "No cell has the unlabeled_category %r, but some have %r, which is learned from as a "
+            "label; did you mean that?",
+            unlabeled,
+            by_case[close[0]],
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from numbers import Real
 
 import numpy as np
 
@@ -20,9 +21,9 @@ def check_rate(false_alarm_rate: float) -> None:
     ValueError
         If it is not.
     """
-    if not 0 < false_alarm_rate < 1:
+    if not (isinstance(false_alarm_rate, Real) and 0 < false_alarm_rate < 1):
         raise ValueError(
-            f"expected false_alarm_rate between 0 and 1, found {false_alarm_rate}; .05 calls "
+            f"expected false_alarm_rate between 0 and 1, found {false_alarm_rate!r}; .05 calls "
             "one known cell in twenty new"
         )
 

@@ -11,10 +11,12 @@ from anndata import AnnData
 from torch import Tensor
 from torch.distributions import Normal
 
+from mixvi._numbers import check_at_least
 from mixvi.distributions.sparse import row_sums
 from mixvi.module import CONDITION_KEY
 
 from .contexts import covariate_contexts
+from .options import check_library_size
 from .posterior import PosteriorMixin
 
 __all__ = ["GenerationMixin"]
@@ -57,8 +59,11 @@ class GenerationMixin(PosteriorMixin):
         Raises
         ------
         ValueError
-            If a condition was not in the training data.
+            If a condition was not in the training data, or a number is not positive.
         """
+        check_library_size(library_size)
+        if conditions is not None and not len(conditions):
+            raise ValueError("expected at least one condition, found none; leave it out for all")
         posterior = self._posterior(adata, indices, batch_size, dataloader, ["c"])
         c, share = covariate_contexts(posterior["c"], self.device)
         names = pd.Index(self.component_names_, name="component")
@@ -107,9 +112,12 @@ class GenerationMixin(PosteriorMixin):
         Raises
         ------
         ValueError
-            If the component or condition is unknown, or the model has no AnnData to draw
-            covariates from.
+            If the component or condition is unknown, a number is not positive, or the model has no
+            AnnData to draw covariates from.
         """
+        check_at_least(1, n_obs=n_obs)
+        if library_size is not None:
+            check_library_size(library_size)
         loader = self._loader(None, None, None, None)
         parts = [self.module._get_inference_input(tensors) for tensors in loader]
         c = torch.cat([part["c"] for part in parts])

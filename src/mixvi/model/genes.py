@@ -9,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .cells import check_unique
+from .checks import check_whole
 
 __all__ = ["match_genes"]
 
@@ -33,7 +34,7 @@ def match_genes(adata: AnnData, genes: np.ndarray) -> AnnData:
     Raises
     ------
     ValueError
-        If a gene of the model is missing, or names occur twice.
+        If a gene of the model is missing, names occur twice, or a matrix is damaged.
     """
     names = adata.var_names
     if len(names) == len(genes) and np.array_equal(np.asarray(names), genes):
@@ -47,5 +48,6 @@ def match_genes(adata: AnnData, genes: np.ndarray) -> AnnData:
             f"them (missing: {shown}); check that var_names has the same kind of names"
         )
     logger.info("genes are reordered and subset to the %d of the model", len(genes))
+    check_whole(adata)
     matched = adata[:, genes]
     return matched.to_memory() if adata.isbacked else matched.copy()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,11 @@ from scvi.model.base import RNASeqMixin, VAEMixin
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, StudentT
 
+from mixvi._numbers import check_at_least
+
+from .cells import check_indices
 from .columns import check_columns, listing
+from .options import check_library_size
 from .posterior import PosteriorMixin
 
 __all__ = ["InheritedMixin"]
@@ -53,8 +58,15 @@ class InheritedMixin(RNASeqMixin, VAEMixin, PosteriorMixin):
         ------
         KeyError
             If a gene of ``gene_list`` is not one of the model's.
+        ValueError
+            If a number is not positive.
         """
-        wanted = kwargs.get("gene_list")
+        asked = signature(super().get_normalized_expression).bind(*args, **kwargs).arguments
+        check_library_size(asked.get("library_size", 1), latent=True)
+        check_at_least(1, n_samples=asked.get("n_samples", 1))
+        if asked.get("n_samples_overall") is not None:
+            check_at_least(1, n_samples_overall=asked["n_samples_overall"])
+        wanted = asked.get("gene_list")
         if wanted is not None:
             unknown = [gene for gene in wanted if gene not in set(self._gene_names())]
             if unknown:
@@ -62,7 +74,7 @@ class InheritedMixin(RNASeqMixin, VAEMixin, PosteriorMixin):
                     f"expected genes of the model in gene_list, found {listing(unknown)}; take "
                     "names of adata.var_names"
                 )
-        if kwargs.get("n_samples_overall") is None or kwargs.get("return_numpy"):
+        if asked.get("n_samples_overall") is None or asked.get("return_numpy"):
             return super().get_normalized_expression(*args, **kwargs)
         samples = super().get_normalized_expression(*args, **kwargs | {"return_numpy": True})
         genes = pd.Index(self._gene_names())
@@ -96,11 +108,13 @@ class InheritedMixin(RNASeqMixin, VAEMixin, PosteriorMixin):
         KeyError
             If there is no such column.
         ValueError
-            If the statistics of a file are asked for.
+            If there is nothing to compare, no such group, or the statistics of a file are asked
+            for.
         """
         cells = self.adata if adata is None else adata
-        if groupby is not None and cells is not None:
-            check_columns(cells, [groupby])
+        if cells is not None:
+            asked = signature(super().differential_expression).bind(adata, groupby, *args, **kwargs)
+            _check_groups(cells, groupby, asked.arguments)
         if all_stats and cells is not None and cells.isbacked:
             raise ValueError(
                 "expected cells in memory for the statistics of their counts, found a file "
@@ -110,6 +124,7 @@ class InheritedMixin(RNASeqMixin, VAEMixin, PosteriorMixin):
 
     def _get_denoised_samples(self, *args: Any, **kwargs: Any) -> np.ndarray:
         """Several samples per cell need dense counts there."""
+        check_at_least(1, n_samples=kwargs.get("n_samples", 1))
         kwargs.setdefault("load_sparse_tensor", False)
         return super()._get_denoised_samples(*args, **kwargs)
 
@@ -144,4 +159,34 @@ class InheritedMixin(RNASeqMixin, VAEMixin, PosteriorMixin):
         parts = Normal(mean, scale) if dof is None else StudentT(dof, mean, scale)
         return MixtureSameFamily(
             Categorical(logits=torch.zeros(len(mean), device=self.device)), Independent(parts, 1)
+        )
+
+
+def _check_groups(adata: AnnData, groupby: str | None, asked: Mapping[str, Any]) -> None:
+    """Check that there are groups to compare; of rows scvi-tools takes a query as well."""
+    rows = [asked.get(name) for name in ("idx1", "idx2")]
+    if rows[0] is None:
+        if groupby is None:
+            raise ValueError(
+                "expected groups to compare, found none; pass groupby, or rows as idx1 and idx2"
+            )
+        check_columns(adata, [groupby])
+        known = set(adata.obs[groupby])
+        named = asked.get("group1")
+        named = [named] if named is None or isinstance(named, str) else list(named)
+        for group in (*named, asked.get("group2")):
+            if group is not None and group not in known:
+                raise ValueError(
+                    f"expected a group of adata.obs[{groupby!r}], found {group!r}; choose one of "
+                    f"{listing(sorted(known, key=str))}"
+                )
+    found = [
+        check_indices(index, adata.n_obs)
+        for index in rows
+        if index is not None and not isinstance(index, str)
+    ]
+    if len(found) == 2 and (common := np.intersect1d(found[0], found[1])).size:
+        raise ValueError(
+            f"expected groups without common cells, found {common.size} in both (first: "
+            f"{str(adata.obs_names[common[0]])!r}); leave them out of one"
         )

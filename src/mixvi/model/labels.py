@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from scvi import REGISTRY_KEYS
 
+from mixvi._keys import writable
+
 from .posterior import PosteriorMixin
 
 __all__ = ["ClassWeights", "LabelsMixin", "check_components_per_label"]
@@ -48,7 +50,7 @@ class LabelsMixin(PosteriorMixin):
             free = [str(i) for i in range(n_free)]
         else:
             free = [f"novel_{i}" for i in range(1, n_free + 1)]
-        if unwritable := [name for name in labels if not _writable(name)]:
+        if unwritable := [name for name in labels if not writable(name)]:
             raise ValueError(
                 f"expected labels that a file can hold as names, found {unwritable[0]!r}; rename "
                 "the label"
@@ -99,12 +101,3 @@ class LabelsMixin(PosteriorMixin):
         counts = np.bincount(codes.astype(int), minlength=n_labels)[:n_labels]
         weights = counts.sum() / (max(np.count_nonzero(counts), 1) * counts.clip(min=1))
         self.module.class_weights.copy_(torch.as_tensor(weights))
-
-
-def _writable(name: str) -> bool:
-    """Whether HDF5 can have it as the name of a column."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return name not in ("", ".") and "\0" not in name

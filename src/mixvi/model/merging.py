@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,10 @@ def cut_tree(
     if n_clusters is not None and threshold is not None:
         raise ValueError(
             f"expected n_clusters or threshold, found both ({n_clusters}, {threshold}); choose one"
+        )
+    if n_clusters is not None and not isinstance(n_clusters, Integral):
+        raise ValueError(
+            f"expected n_clusters to be a whole number, found {n_clusters!r}; round it"
         )
     if n_clusters is None:
         n_clusters = tree.n_clusters(AUTO_THRESHOLD if threshold is None else threshold)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
+from typing import Any
 
 from mixvi._numbers import check_at_least, check_number
 
-__all__ = ["check_network", "choice"]
+__all__ = ["check_library_size", "check_network", "choice"]
 
 
 def choice(name: str, value: object, allowed: Sequence[object]) -> None:
@@ -48,3 +50,28 @@ def check_network(
         check_number("input_dropout", input_dropout, high=1.0)
     check_number("label_weight", label_weight)
     check_number("independence_weight", independence_weight)
+
+
+def check_library_size(library_size: Any, *, latent: bool = False) -> None:
+    """Check a number of counts per cell.
+
+    Parameters
+    ----------
+    library_size
+        What the user gave.
+    latent
+        Whether ``"latent"``, every cell's own, is one too.
+
+    Raises
+    ------
+    ValueError
+        If it is not a positive number.
+    """
+    if latent and library_size == "latent":
+        return
+    valid = isinstance(library_size, Real)
+    if not valid or not 0 < library_size < float("inf"):
+        wanted = "a positive number or 'latent'" if latent else "a positive number"
+        raise ValueError(
+            f"expected library_size to be {wanted}, found {library_size!r}; 1 gives shares"
+        )

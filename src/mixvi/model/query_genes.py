@@ -13,6 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from .cells import check_unique
+from .checks import check_whole
 from .columns import listing
 
 __all__ = ["GeneOverlap", "with_genes"]
@@ -87,7 +88,7 @@ def with_genes(adata: AnnData, genes: np.ndarray) -> AnnData:
     Raises
     ------
     ValueError
-        If none of the reference's genes is there, or names of genes repeat.
+        If none of the reference's genes is there, names of genes repeat, or a matrix is damaged.
     """
     wanted = pd.Index(genes)
     overlap = GeneOverlap.of(adata, wanted)
@@ -102,6 +103,7 @@ def with_genes(adata: AnnData, genes: np.ndarray) -> AnnData:
     else:
         logger.info("%s", overlap)
     present = wanted.intersection(adata.var_names, sort=False)
+    check_whole(adata)
     part = adata[:, present]
     part = part.to_memory() if part.isbacked else part.copy()
     if len(overlap.missing):

@@ -17,7 +17,7 @@ from mixvi.module import CONDITION_KEY, Covariates
 
 from .cells import check_anndata, check_cells, check_indices
 from .checks import check_columns, check_matrix, get_matrix
-from .columns import as_list, check_categories
+from .columns import as_list, check_categories, warn_of_misspelling
 from .genes import match_genes
 from .joint_categories import JointCategories
 from .manager import CellManager, attach
@@ -81,12 +81,18 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
         TypeError
             If a column mixes kinds of values.
         ValueError
-            If ``adata`` is a view or empty, or a categorical column has missing values.
+            If ``adata`` is a view or empty, a categorical column has missing values, or there is an
+            ``unlabeled_category`` of no labels.
         """
         setup_method_args = cls._get_setup_method_args(**locals())
         check_cells(adata)
         get_matrix(adata, layer)
         if "source_registry" not in kwargs:
+            if unlabeled_category is not None and labels_key is None:
+                raise ValueError(
+                    f"expected labels_key with unlabeled_category={unlabeled_category!r}, found "
+                    "none; name the column with the labels, or leave both out"
+                )
             categorical = [
                 batch_key,
                 condition_key,
@@ -99,6 +105,8 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
                 numeric=as_list(continuous_covariate_keys, "continuous_covariate_keys"),
                 positive=[size_factor_key] if size_factor_key is not None else [],
             )
+            if unlabeled_category is not None:
+                warn_of_misspelling(adata.obs[labels_key], str(unlabeled_category))
         labels_field = (
             fields.CategoricalObsField(REGISTRY_KEYS.LABELS_KEY, labels_key)
             if labels_key is None or unlabeled_category is None

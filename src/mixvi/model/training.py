@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Sequence
+from numbers import Real
 from os import PathLike
 from typing import Any
 
+from anndata import AnnData
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from mixvi._numbers import check_at_least
@@ -131,9 +134,11 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             raise ValueError(
                 "expected an AnnData with counts, found a minified one; train before minifying"
             )
-        if train_size is not None and not 0 < train_size <= 1:  # scvi-tools takes 0 for None
+        if train_size is not None and not (  # scvi-tools takes 0 for None
+            isinstance(train_size, Real) and 0 < train_size <= 1
+        ):
             raise ValueError(
-                f"expected 0 < train_size ≤ 1, found {train_size}; 1 trains on all cells"
+                f"expected 0 < train_size ≤ 1, found {train_size!r}; 1 trains on all cells"
             )
         check_plan_kwargs(plan_kwargs or {})
         is_query = self.query_weights_ is not None
@@ -189,6 +194,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             run={
                 "model": repr((type(self).__name__, self.init_params_["non_kwargs"])),
                 "cells": n_obs,
+                "names": None if self.adata is None else _digest(self.adata),
                 "max_epochs": max_epochs,
                 "batch_size": batch_size,
             },
@@ -233,3 +239,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         self.calibrate_novelty(dataloader=loader)
         if datamodule is None:
             self._calibrate_trained()
+
+
+def _digest(adata: AnnData) -> str:
+    """Which cells and genes these are: another choice of genes may have the same number."""
+    names = "\n".join([*map(str, adata.obs_names), "", *map(str, adata.var_names)])
+    return hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest()[:12]

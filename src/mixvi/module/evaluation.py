@@ -11,6 +11,7 @@ from scvi.module.base import auto_move_data
 from torch import Tensor
 
 from mixvi._compat import MODULE_KEYS
+from mixvi._numbers import check_at_least
 from mixvi.priors import LatentPrior
 
 from .frozen import FrozenMixin
@@ -31,6 +32,7 @@ class EvaluationMixin(FrozenMixin):
         generative_kwargs: dict | None = None,
     ) -> Tensor:
         """Posterior predictive draws, on the CPU: (cells, genes) or (cells, genes, samples)."""
+        check_at_least(1, n_samples=n_samples)
         _, generative_outputs = self.forward(
             tensors,
             inference_kwargs={"n_samples": n_samples},
@@ -56,6 +58,7 @@ class EvaluationMixin(FrozenMixin):
 
         with the estimate p̂ of :meth:`mixvi.priors.LatentPrior.log_weight`.
         """
+        check_at_least(1, n_mc_samples=n_mc_samples, n_mc_samples_per_pass=n_mc_samples_per_pass)
         x = tensors[REGISTRY_KEYS.X_KEY]
         inputs = self._get_inference_input(tensors, full_forward_pass=True)
         log_weights = []

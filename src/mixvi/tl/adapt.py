@@ -13,7 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from mixvi.model import CGMDVAE
-from mixvi.model.checks import check_columns, get_matrix
+from mixvi.model.checks import check_columns, check_numbers, get_matrix
 from mixvi.model.false_alarms import attainable_rate, threshold_of
 from mixvi.model.query_genes import GeneOverlap
 
@@ -158,6 +158,7 @@ def log_odds_of_new(
 
 def _columns(adata: AnnData, genes: pd.Index, layer: str | None) -> sparse.csr_matrix:
     matrix = get_matrix(adata, layer)
+    check_numbers(matrix, layer or "X")
     matrix = matrix[:, adata.var_names.get_indexer(genes)]
     return sparse.csr_matrix(matrix, dtype=np.float32)
 

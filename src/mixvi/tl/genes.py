@@ -24,6 +24,12 @@ def chosen_genes(adata: AnnData, mask_var: str | bool | None) -> np.ndarray:
         mask_var = "highly_variable" if "highly_variable" in adata.var else False
     if mask_var is False:
         return np.ones(adata.n_vars, dtype=bool)
+    if not isinstance(mask_var, str):
+        raise TypeError(
+            f"expected the name of a column of adata.var as mask_var, found a "
+            f"{type(mask_var).__name__}; write the mask to a column, or pass mask_var=False to use "
+            "all genes"
+        )
     if mask_var not in adata.var:
         raise KeyError(
             f"expected a boolean column {mask_var!r} in adata.var, found "

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from scipy import sparse
 
-from mixvi.model.checks import get_matrix
+from mixvi.model.checks import check_numbers, get_matrix
 
 __all__ = ["genes_on_disk"]
 
@@ -40,7 +40,9 @@ def genes_on_disk(adata: ad.AnnData, genes: np.ndarray, directory: Path) -> ad.A
     with h5py.File(path, "r+") as file:
         written = ad.io.sparse_dataset(file["X"])
         for start in range(0, adata.n_obs, step):
-            part = sparse.csr_matrix(X[start : start + step])[:, genes].astype(np.float32)
+            part = X[start : start + step]
+            check_numbers(part)
+            part = sparse.csr_matrix(part)[:, genes].astype(np.float32)
             part.sum_duplicates()
             written.append(part)
         for name, table in (("obs", adata.obs), ("obsm", dict(adata.obsm))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 
 import numpy as np
 import scvi
@@ -24,11 +25,24 @@ def seeded(rng: int | np.random.Generator | None) -> Iterator[None]:
     ----------
     rng
         Seed, or a generator to draw one from; ``None`` changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
     """
     if rng is None:
         yield
         return
-    seed = int(rng.integers(2**31)) if isinstance(rng, np.random.Generator) else int(rng)
+    if isinstance(rng, np.random.Generator):
+        seed = int(rng.integers(2**31))
+    elif isinstance(rng, Integral) and 0 <= rng < 2**32:
+        seed = int(rng)
+    else:
+        raise ValueError(
+            f"expected rng to be a whole number from 0 to 2**32 - 1 or a numpy Generator, found "
+            f"{rng!r}; pass one of these, or None"
+        )
     before = scvi.settings.seed
     states = torch.random.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     scvi.settings.seed = seed

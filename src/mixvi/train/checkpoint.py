@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import random
 import signal
 import time
@@ -17,6 +18,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mixvi._files import replacing
+from mixvi._numbers import check_number
 from mixvi._only_weights import only_weights, read_weights
 from mixvi.distributions import Components
 from mixvi.module import MixtureVAE
@@ -26,6 +28,8 @@ from .history import as_tables, as_values
 from .ranks import go_apart
 
 __all__ = ["LongRun"]
+
+logger = logging.getLogger(__name__)
 
 FILE = "training.ckpt"
 PROGRESS = ("epoch", "global_step", "loops")
@@ -39,7 +43,7 @@ class LongRun:
     callbacks) and what it does not know of (random numbers, history, which cells are held out,
     the phase). It is kept in memory after every epoch and goes to the disk every some minutes and
     when the run ends by an exception, SIGTERM or SIGINT; there it takes the place of the one
-    before only when it is whole.
+    before only when it is whole. A full disk costs the checkpoint, not the run.
 
     Parameters
     ----------
@@ -69,6 +73,7 @@ class LongRun:
     ):
         if resume and directory is None:
             raise ValueError("expected a checkpoint_dir to resume from, found none; pass one")
+        check_number("checkpoint_minutes", minutes)
         self.saved: dict[str, Any] | None = None
         self.callbacks: tuple[Callback, ...] = ()
         self.ckpt_path: str | None = None
@@ -80,7 +85,7 @@ class LongRun:
             self.saved = read_weights(path)["mixvi"]
             self.ckpt_path = str(path)
             for name, value in run.items():
-                found = self.saved["run"].get(name)
+                found = self.saved["run"].get(name, value)  # what an older one does not tell
                 if found != value:
                     raise ValueError(
                         f"expected to resume a run with {name} {value!r}, found a checkpoint of "
@@ -170,8 +175,16 @@ class Write(Callback):
     def _write(self) -> None:
         if self._latest is None:
             return
-        with replacing(self.path) as temporary:
-            temporary.write_bytes(self._latest)
+        try:
+            with replacing(self.path) as temporary:
+                temporary.write_bytes(self._latest)
+        except OSError as error:
+            logger.warning(
+                "No checkpoint could be written to %r (%s). The run goes on; free space on the "
+                "disk: until then it can be resumed from the checkpoint before, if there is one.",
+                str(self.path),
+                error.strerror,
+            )
         self._latest, self._time = None, time.monotonic()
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
+
+from mixvi._numbers import check_number
 
 __all__ = ["Schedule", "default_epochs"]
 
@@ -72,17 +75,18 @@ class Schedule:
             If a share is out of range or the run has no epoch.
         """
         if max_epochs < 1:
-            raise ValueError(f"expected max_epochs of at least 1, found {max_epochs}")
-        for name, share in (("pretrain", pretrain), ("overcluster", overcluster)):
-            if not 0 <= share < 1:
-                raise ValueError(f"expected {name}_fraction in [0, 1), found {share}")
+            raise ValueError(f"expected max_epochs of at least 1, found {max_epochs}; pass more")
+        check_number("pretrain_fraction", pretrain, high=1.0)
+        check_number("overcluster_fraction", overcluster, high=1.0)
         if not pretrain + overcluster < 1:
             raise ValueError(
                 "expected pretrain_fraction + overcluster_fraction below 1, found "
                 f"{pretrain} + {overcluster}; something must be left to train jointly"
             )
-        if not 0 <= warmup <= 1:
-            raise ValueError(f"expected warmup_fraction in [0, 1], found {warmup}")
+        if not (isinstance(warmup, Real) and 0 <= warmup <= 1):
+            raise ValueError(
+                f"expected warmup_fraction in [0, 1], found {warmup!r}; pass a share of the run"
+            )
         pretrain_epochs = min(round(pretrain * max_epochs), max_epochs - 1)
         joint_from = min(round((pretrain + overcluster) * max_epochs), max_epochs - 1)
         return cls(max_epochs, pretrain_epochs, joint_from, warmup * max_epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 from torch.nn import functional
 
@@ -123,6 +125,7 @@ def _clusters(prior: LatentPrior, latent: Latent, n_clusters: int) -> Tensor:
         variance = p.scale.square().expand_as(p.loc)
         share = q.mean(0).clamp(min=1e-9)
         tree = merge_tree(share.cpu(), p.loc.cpu(), variance.cpu())
+        n_clusters = min(n_clusters, len(share))  # there are no more than cells to train on
         clusters = torch.as_tensor(tree.cut(n_clusters), device=q.device)
         return q @ functional.one_hot(clusters).to(q)
 
@@ -142,11 +145,13 @@ def overcluster(module: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -> Non
         Mini-batches of training cells in random order.
     """
     latent = encode(module, batches)
-    n_fine = _n_fine(module.prior.n_components, len(latent.z))
+    n_fine = min(_n_fine(module.prior.n_components, len(latent.z)), len(latent.z))
     prior = GaussianMixture(Components(n_fine, module.n_latent, covariance="tied"))
     prior = prior.to(latent.z.device).train(module.training)
     if rank() == 0 or n_ranks() == 1:
-        weights = torch.as_tensor(fit_start(latent.z.cpu().numpy(), n_fine)).to(latent.z)
+        start = torch.as_tensor(fit_start(latent.z.cpu().numpy(), n_fine)).to(latent.z)
+        weights = latent.z.new_zeros(len(latent.z), n_fine)
+        weights[:, : start.shape[1]] = start  # of equal cells there are fewer
         prior.initialize_(latent.z, weights, latent.c)
     same_on_all_ranks_(prior)
     module.pretraining_prior = prior
@@ -190,17 +195,20 @@ def _merge(z: np.ndarray, fine: np.ndarray, n_clusters: int) -> np.ndarray:
     """Fine clusters, merged to their number."""
     counts, means = sizes_and_means(z, fine)
     variances = sizes_and_means(z**2, fine)[1] - means**2
-    spread = variances.clip(min=0) + 0.01 * z.var(0)  # a cluster of one cell has none of its own
+    # a cluster of one cell has none of its own, and cells that are all alike have none at all
+    spread = variances.clip(min=0) + (0.01 * z.var(0)).clip(min=1e-9)
     tree = merge_tree(
         torch.as_tensor(counts / len(z)), torch.as_tensor(means), torch.as_tensor(spread)
     )
-    return tree.cut(n_clusters)[fine]
+    return tree.cut(min(n_clusters, len(counts)))[fine]  # of equal cells there are fewer
 
 
 def _k_means(z: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     """Cluster of every cell, the best of several tries; of many clusters one try is as good."""
     tries = min(10, max(1, 600 // n_clusters))
-    clusters = KMeans(n_clusters, n_init=tries, random_state=seed).fit_predict(z)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clusters = KMeans(n_clusters, n_init=tries, random_state=seed).fit_predict(z)
     return np.unique(clusters, return_inverse=True)[1]  # of equal cells there are fewer
 
 
