@@ -6,6 +6,7 @@ import scvi
 import torch
 from lightning.pytorch import Callback
 from scvi.train import SaveCheckpoint
+from scvi.train._callbacks import ScibCallback
 from tests.model.specs import QUICK, SPECS, cells
 
 pytestmark = pytest.mark.contract
@@ -134,6 +135,26 @@ def test_plan_and_callbacks(spec):
         assert model.history["classification_train"].notna().to_numpy().all()
     with pytest.raises(TypeError, match="nonsense"):
         spec.make(cells()).train(**BRIEF, plan_kwargs={"nonsense": 1})
+
+
+def test_payload_for_scib_metrics(spec):
+    """What scvi.autotune scores by scib-metrics: z, batch and label of the last epoch's cells."""
+    callback, adata = ScibCallback(), cells()
+    if "labels_key" not in spec.setup:
+        with pytest.raises(ValueError, match="expected labels for metrics of scib-metrics"):
+            spec.make(adata, extra_payload_autotune=True)
+        return
+    model = spec.make(adata, extra_payload_autotune=True)
+    model.train(**QUICK, check_val_every_n_epoch=1, callbacks=[callback])
+    plan = callback.pl_module
+    for stage, rows in (
+        ("training", model.train_indices),
+        ("validation", model.validation_indices),
+    ):
+        kept = getattr(plan, f"_{stage}_epoch_outputs")
+        assert {name: len(part) for name, part in kept.items()} == dict.fromkeys(kept, len(rows))
+        assert torch.isfinite(kept["z"]).all()
+        assert set(kept) == {"z", "batch", "labels"}
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning")

@@ -13,6 +13,7 @@ from mixvi.model.streaming import ZarrCells
 
 needs_annbatch = pytest.mark.skipif(find_spec("annbatch") is None, reason="needs annbatch")
 pytestmark = [
+    pytest.mark.contract,
     pytest.mark.filterwarnings("ignore:.*[Zz]arr"),
     pytest.mark.filterwarnings("ignore:.*codec"),
 ]

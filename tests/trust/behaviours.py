@@ -121,13 +121,18 @@ BEHAVIOURS: dict[str, tuple[str, list[str]]] = {
         "callbacks and checkpoints",
         [
             f"{TRAINING}::test_scvi_tools_checkpoints",
+            f"{TRAINING}::test_payload_for_scib_metrics",
             "tests/train/test_checkpoint.py::test_resumed_run_is_the_same_run",
         ],
     ),
     "P37": ("training plan", [f"{TRAINING}::test_plan_and_callbacks"]),
     "P39": (
         "collections of files and data modules",
-        [f"{DATA}::test_collection_of_files", f"{DATA}::test_model_without_an_anndata"],
+        [
+            f"{DATA}::test_collection_of_files",
+            f"{DATA}::test_model_without_an_anndata",
+            "tests/model/test_streaming.py::test_labels_teach_and_the_model_is_saved",
+        ],
     ),
     "P40": (
         "registration says what is wrong",

@@ -125,6 +125,7 @@ class MixtureModel(
         conditioning: Conditioning,
         label_weight: float,
         independence_weight: float,
+        extra_payload_autotune: bool,
         y_conditional: bool = False,
     ) -> MixtureVAE:
         """Put encoder, decoder and likelihood below a prior."""
@@ -166,6 +167,12 @@ class MixtureModel(
         else:
             module = MixtureVAE(z_posterior=GaussianArrow(n_in, prior.n_latent), **parts)
         module.minified_data_type = self.minified_data_type
+        if extra_payload_autotune and not module.n_labels:
+            raise ValueError(
+                "expected labels for metrics of scib-metrics, found none registered; pass "
+                "labels_key to setup_anndata, or tune by elbo_validation"
+            )
+        module.extra_payload_autotune = extra_payload_autotune
         return module
 
     def __repr__(self) -> str:

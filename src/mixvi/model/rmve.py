@@ -107,6 +107,9 @@ class RMVE(MixtureModel):
         with ``level="component"``.
     datamodule
         Not used; scvi-tools passes it when loading.
+    extra_payload_autotune
+        Whether training keeps z, batch and label of an epoch's cells. :mod:`scvi.autotune` sets
+        it to score runs by scib-metrics; it takes a ``labels_key``.
 
     Attributes
     ----------
@@ -158,6 +161,7 @@ class RMVE(MixtureModel):
         class_weights: ClassWeights = None,
         components_per_label: int = 1,
         datamodule: Any = None,
+        extra_payload_autotune: bool = False,
     ):
         super().__init__(adata, registry)
         n_components = self._check_sizes(n_components, gene_likelihood, components_per_label)
@@ -206,6 +210,7 @@ class RMVE(MixtureModel):
             conditioning=conditioning,
             label_weight=label_weight,
             independence_weight=independence_weight,
+            extra_payload_autotune=extra_payload_autotune,
             y_conditional=encoder == "y_conditional" and isinstance(prior, GaussianMixture),
         )
         self._set_class_weights(class_weights)

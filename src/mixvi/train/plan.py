@@ -74,6 +74,7 @@ class MixturePlan(TrainingPlan):
         self.loss_kwargs["kl_weight"] = self.kl_weight
         _, _, output = self.forward(batch, loss_kwargs=self.loss_kwargs)
         self._add("train", output)
+        self._keep_payload("training", output)
         if n_ranks() == 1:
             return output.loss
         # the processes wait for the gradient of every weight, so every weight is in the loss
@@ -89,6 +90,7 @@ class MixturePlan(TrainingPlan):
         """Terms of a held-out mini-batch."""
         _, _, output = self.forward(batch, loss_kwargs=self.loss_kwargs)
         self._add("validation", output)
+        self._keep_payload("validation", output)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means.
@@ -111,6 +113,19 @@ class MixturePlan(TrainingPlan):
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's means over the held-out cells."""
         self._log_means("validation")
+
+    def on_train_epoch_start(self) -> None:
+        """Forget what the last epoch kept for scib-metrics."""
+        self._training_epoch_outputs = None
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget what the last epoch kept for scib-metrics."""
+        self._validation_epoch_outputs = None
+
+    def _keep_payload(self, stage: str, output: LossOutput) -> None:
+        """Keep z, batch and labels where scvi.autotune asks for scib-metrics."""
+        if self.module.extra_payload_autotune:
+            self.prepare_scib_autotune(output.extra_metrics, stage)
 
     @torch.no_grad()
     def _add(self, mode: str, output: LossOutput) -> None:
