@@ -137,6 +137,6 @@ def read_weights(path: Path) -> Any:
         raise
     except (EOFError, OSError, RuntimeError) as error:  # as torch says it
         raise ValueError(
-            f"expected a whole file that torch wrote, found {str(path)!r} damaged "
-            f"({type(error).__name__}); take another copy of it, or start again without it"
+            f"expected a whole file that torch wrote, found {str(path)!r} damaged or "
+            f"foreign ({type(error).__name__}); take another copy of it, or start again without it"
         ) from error

@@ -53,22 +53,21 @@ def test_workers_train_one_model(tmp_path):
 
 @needs_ray
 @needs_tune
-@pytest.mark.parametrize("metric", ["elbo_validation", "KMeans NMI"])
-def test_autotune_tries_numbers_of_components(tmp_path, metric):
+def test_autotune_tries_numbers_of_components(tmp_path):
     import ray
     from ray import tune
     from scvi.autotune import run_autotune
 
-    adata = datasets.simulate(200, 40, n_components=3, n_batches=2, rng=0)
-    RMVE.setup_anndata(adata, batch_key="batch", labels_key="component")
+    adata = datasets.simulate(200, 40, n_components=3, rng=0)
+    RMVE.setup_anndata(adata)
     try:
         experiment = run_autotune(
             RMVE,
             adata,
-            metrics=[metric],
+            metrics=["elbo_validation"],
             mode="min",
             search_space={
-                "model_params": {"n_components": tune.choice([3, 4]), "n_hidden": 16},
+                "model_params": {"n_components": tune.choice([2, 4]), "n_hidden": 16},
                 "train_params": {"max_epochs": 3, "accelerator": "cpu"},
             },
             num_samples=2,
@@ -81,8 +80,8 @@ def test_autotune_tries_numbers_of_components(tmp_path, metric):
         ray.shutdown()
     results = experiment.result_grid.get_dataframe()
     tried = results["config/model_params/n_components"]
-    assert set(tried) <= {3, 4}
-    assert results[metric].notna().all()
+    assert set(tried) <= {2, 4}
+    assert results["elbo_validation"].notna().all()
 
 
 def test_without_ray_the_message_says_what_to_install(monkeypatch):

@@ -79,7 +79,7 @@ class Cancel(Callback):
             raise self.error
 
 
-def cancelled(error):
+def cancelled(error, accelerator="cpu"):
     """Whether everything of a run is gone that ended so, and of its model."""
 
     def run():
@@ -88,7 +88,7 @@ def cancelled(error):
         RMVE.setup_anndata(adata, batch_key="batch")
         model = RMVE(adata, n_components=3, **SMALL)
         with pytest.raises((SystemExit, error)):
-            model.train(**QUICK, callbacks=[cancel])
+            model.train(**QUICK | {"accelerator": accelerator}, callbacks=[cancel])
         assert not model.is_trained
         return [*cancel.references, weakref.ref(model.module.encoder)]
 
@@ -101,6 +101,18 @@ def cancelled(error):
 def test_a_cancelled_run_frees_what_it_had(error):
     """Trainer, weights and the optimizer's state."""
     assert in_a_process_of_its_own(cancelled, error) == [True] * 4
+
+
+def left_on_the_gpu(error):
+    """Bytes that a cancelled run leaves allocated."""
+    assert cancelled(error, "gpu") == [True] * 4
+    return torch.cuda.memory_allocated()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_cancelled_run_frees_the_gpu(error):
+    assert in_a_process_of_its_own(left_on_the_gpu, error) == 0
 
 
 TESTS = Path(__file__).parents[1]

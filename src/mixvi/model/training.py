@@ -169,7 +169,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         if train_size == 1.0:  # nothing to stop by
             early_stopping = False
         joint_from = schedule.joint_from
-        callbacks = [AllRanks(), *callbacks, StopAtNaN()]
+        # the user's come first: where scvi.autotune scores by scib-metrics it counts on that
+        callbacks = [*callbacks, AllRanks(), StopAtNaN()]
         if not self.is_trained:
             callbacks.append(StartComponents(joint_from, schedule.pretrain_epochs))
         if early_stopping:
