@@ -119,10 +119,13 @@ def _expression(adata: AnnData, names: list[str], layer: str | None) -> tuple[np
     """Values of some genes, cells × genes, and what they are."""
     if not names:
         raise ValueError("expected one gene or more, found none; pass names of adata.var_names")
-    if layer is not None and layer not in adata.layers:
-        found = ", ".join(repr(str(name)) for name in adata.layers) or "none"
+    # Since anndata 0.13 the layer None is X.
+    layers = [str(name) for name in adata.layers if name is not None]
+    if layer is not None and layer not in layers:
+        found = ", ".join(map(repr, layers)) or "none"
         raise KeyError(
-            f"expected the layer {layer!r} in adata.layers, found {found}; pass one of these"
+            f"expected the layer {layer!r} in adata.layers, found {found}; pass one of these, or "
+            "none to use adata.X"
         )
     for name in names:
         if name not in adata.var_names:
