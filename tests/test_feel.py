@@ -30,6 +30,13 @@ def test_help_teaches():
     assert order == sorted(order)
 
 
+def test_module_is_the_command():
+    run = [sys.executable, "-m", "mixvi", "--version"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert mixvi.__version__ in done.stdout
+
+
 @pytest.mark.parametrize(
     "call",
     [

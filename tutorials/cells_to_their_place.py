@@ -61,11 +61,16 @@ adata.obsm["spatial"][lost] = np.nan
 print(adata)
 
 # %%
-figure, axes = plt.subplots(1, 4, figsize=(13, 2.6), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, 4, figsize=(14, 2.6), layout="constrained", sharey=True)
 for axis, (section, cells) in zip(axes, adata.obs.groupby("section", observed=True), strict=True):
     rows = adata.obs_names.get_indexer(cells.index)
     axis.scatter(*adata.obsm["spatial"][rows].T, s=6, c=cells["layer"].cat.codes, cmap="viridis")
-    axis.set(title=section, aspect="equal", xlim=(-2.2, 2.2), ylim=(-0.2, 2.2))
+    axis.set(title=section, aspect="equal", xlim=(-2.2, 2.2), ylim=(-0.2, 2.2), xlabel="mm")
+axes[0].set_ylabel("mm")
+axes[3].text(0, 1, "places lost", ha="center", va="center", color="gray")
+handles, _ = axes[0].collections[0].legend_elements()
+names = adata.obs["layer"].cat.categories
+_ = figure.legend(handles, names, loc="outside right center", frameon=False)
 
 # %% [markdown]
 # ## A latent space, and a straight line out of it
@@ -117,11 +122,13 @@ scores = {
 pd.DataFrame(scores).T[["median_distance", "r2"]].astype(float).round(2)
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(10, 3), layout="constrained", sharey=True)
 shade = adata.obs["layer"].cat.codes.to_numpy()[lost]
 for axis, places, title in zip(axes, (truth, put), ("truth", "put back"), strict=True):
     axis.scatter(*places[lost].T, s=9, c=shade, cmap="viridis")
-    axis.set(title=f"section_3, {title}", aspect="equal")
+    axis.set(title=f"section_3, {title}", aspect="equal", xlim=(-2.4, 2.4), xlabel="mm")
+axes[0].set_ylabel("mm")
+_ = figure.legend(handles, names, loc="outside right center", frameon=False)
 
 # %% [markdown]
 # The error on the sections that were left out is the error to expect of a further one, and that is

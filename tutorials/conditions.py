@@ -83,6 +83,16 @@ _ = mixvi.pl.style_space(blobs, color="condition", ax=axes[0])
 _ = mixvi.pl.style_space(blobs, color="class", ax=axes[1])
 
 # %% [markdown]
+# And the latent space z, in its first two principal components: five blobs, one for each class,
+# with an ellipse for the component that holds it. Both conditions are in each of them.
+
+# %%
+blobs.obsm["X_z"] = PCA(2).fit_transform(blobs.obsm["X_cgmdvae"])
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+_ = mixvi.pl.components(blobs, basis="X_z", ax=axes[0])
+sc.pl.embedding(blobs, "X_z", color="condition", ax=axes[1], show=False)
+
+# %% [markdown]
 # The clusters are the classes, whatever the condition; the style is the condition, whatever the
 # class. This is the graph that the model assumes, read off its generative story:
 

@@ -138,6 +138,8 @@ def panels(drawn, legend=False):
         for code, name in enumerate(names.categories):
             ax.scatter(*points[names == name].T, color=plt.cm.tab10(code), s=4, label=name)
         ax.set(title=title.replace("_", " "), xticks=[], yticks=[])
+        if len(names.categories) == 2:  # the batches; cell types are named in the first picture
+            ax.legend(frameon=False, markerscale=3, fontsize=8)
     if legend:
         handles, found = axes[0].get_legend_handles_labels()
         figure.legend(handles, found, loc="outside right upper", frameon=False, markerscale=3)
@@ -196,7 +198,7 @@ measure("linear", fit(RMVE, 1, **linear))
 # %%
 vae = fit(RMVE, 1, covariance="unit")
 measure("VAE", vae)
-picture(latent["VAE"], cell_type=labels, mixture_fitted_afterwards=clusters["VAE"])
+picture(latent["VAE"], VAE_by_cell_type=labels, mixture_fitted_afterwards=clusters["VAE"])
 # %% [markdown]
 # ## 3. What is known should not be in z: the conditional VAE
 #
@@ -262,7 +264,7 @@ print(f"correlation of decoded and observed log fold changes: {correlation:.2f}"
 mixture = {"covariance": "diag"}
 vade = fit(RMVE, K, **mixture)
 measure("VaDE", vade, fit(RMVE, "auto", **mixture))
-picture(latent["VaDE"], cell_type=labels, clusters=clusters["VaDE"])
+picture(latent["VaDE"], VaDE_by_cell_type=labels, VaDE_by_cluster=clusters["VaDE"])
 # %% [markdown]
 # ## 5. Components that keep apart: RMVE with repulsion
 #
@@ -298,7 +300,7 @@ pd.DataFrame(
 
 # %%
 measure("RMVE", repelled["strength 1"], fit(RMVE, "auto", repulsion="mmd"))
-picture(latent["RMVE"], cell_type=labels, clusters=clusters["RMVE"])
+picture(latent["RMVE"], RMVE_by_cell_type=labels, RMVE_by_cluster=clusters["RMVE"])
 # %% [markdown]
 # Components overlap less and fewer cells are unsure. The bound of this model contains the
 # repulsion, λ log h ≤ 0 for every cell; the log-likelihood is that of the cells alone, and
@@ -311,7 +313,8 @@ picture(latent["RMVE"], cell_type=labels, clusters=clusters["RMVE"])
 # %%
 draft = {"encoder": "y_conditional", "covariance": "unit", "repulsion": "mmd"}
 measure("RMVE, draft", fit(RMVE, K, **draft))
-picture(latent["RMVE, draft"], cell_type=labels, clusters=clusters["RMVE, draft"])
+draft = clusters["RMVE, draft"]
+picture(latent["RMVE, draft"], RMVE_draft_by_cell_type=labels, RMVE_draft_by_cluster=draft)
 # %% [markdown]
 # ## 6. Components that move: GMVAE
 #
@@ -322,7 +325,7 @@ picture(latent["RMVE, draft"], cell_type=labels, clusters=clusters["RMVE, draft"
 gmvae = {"dirichlet": None, "covariance": "diag"}
 model = fit(CGMDVAE, K, **gmvae)
 measure("GMVAE", model, fit(CGMDVAE, "auto", **gmvae))
-picture(latent["GMVAE"], cell_type=labels, clusters=clusters["GMVAE"])
+picture(latent["GMVAE"], GMVAE_by_cell_type=labels, GMVAE_by_cluster=clusters["GMVAE"])
 print("use of the style's dimensions:", np.round(model.style_use_, 4))
 # %% [markdown]
 # A dimension of the style counts as used above 0.01, and none is: these cells are explained without
@@ -348,7 +351,7 @@ pd.DataFrame(
 
 # %%
 measure("CGMDVAE", alphas["alpha 1"], fit(CGMDVAE, "auto"))
-picture(latent["CGMDVAE"], cell_type=labels, clusters=clusters["CGMDVAE"])
+picture(latent["CGMDVAE"], CGMDVAE_by_cell_type=labels, CGMDVAE_by_cluster=clusters["CGMDVAE"])
 # %% [markdown]
 # ## Side by side
 

@@ -173,6 +173,13 @@ def test_columns_refused(adata, kwargs, error, sentence):
         check_columns(adata, **kwargs)
 
 
+def test_columns_of_scvi_tools_are_not_offered(adata):
+    adata.obs["_scvi_batch"] = 0
+    with pytest.raises(KeyError, match=r"pass one of these columns") as refused:
+        check_columns(adata, ["_scvi_bach"])
+    assert "'_scvi_batch'" not in str(refused.value)
+
+
 def test_columns_accepted(adata):
     check_columns(adata, ["donor", "age"], numeric=["age", "size"], positive=["age"])
 

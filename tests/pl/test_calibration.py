@@ -39,7 +39,8 @@ def test_points_are_the_bins(adata, n_bins):
     intervals, points = axis.collections
     np.testing.assert_allclose(points.get_offsets(), [point[:2] for point in expected])
     *beside, above, below = [text.get_text() for text in axis.texts]
-    assert beside == [f"{n} cells" if n > 1 else "1 cell" for *_, n in expected]
+    assert beside == [f"{n}" for *_, n in expected]
+    assert axis.get_xlabel().endswith("numbers: cells")
     assert (above, below) == ("too cautious", "too sure")
     for segment, (x, share, n) in zip(intervals.get_segments(), expected, strict=True):
         oracle = binomtest(round(share * n), n).proportion_ci(method="wilson")

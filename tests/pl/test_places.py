@@ -148,6 +148,10 @@ def test_errors_show_cells_with_a_place(n_dims, panels):
             expected = cells.obsm[key][known][:, :2]
             np.testing.assert_allclose(rows(drawn(axis, 45)), rows(expected))
         assert sum(text.arrow_patch is not None for text in axes[1].texts) == 3
+        assert "arrows: centers of groups" in axes[1].get_title()
+        figure.canvas.draw()
+        sizes = [axis.get_window_extent().size for axis in axes[:2]]
+        np.testing.assert_allclose(*sizes, rtol=0.01)  # one scale, or distances do not compare
     assert sum(patch.get_height() for patch in axes[-1].patches) == 50
     assert axes[-1].get_legend().get_texts()[-1].get_text() == "this map, 0.70"
 

@@ -209,6 +209,16 @@ def test_narrow_screens_do_not_scroll_sideways(visit, width):
     assert page.locator("#tip").is_visible()
 
 
+def test_a_phone_shows_that_the_table_goes_on(visit):
+    page = visit(width=390)
+    heading = page.locator("#cluster-table thead th").nth(3).bounding_box()
+    assert heading["x"] < 390 - 20  # what the clusters are, partly; the shade says: there is more
+    frame = "document.querySelector('#cluster-table').parentElement"
+    assert page.evaluate(f"{frame}.scrollWidth > {frame}.clientWidth")
+    shades = page.evaluate(f"getComputedStyle({frame}).backgroundAttachment")
+    assert shades == "local, local, scroll, scroll"
+
+
 def test_prints_everything(visit, tmp_path):
     page = visit("dark")
     page.emulate_media(media="print")

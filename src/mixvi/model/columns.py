@@ -62,11 +62,12 @@ def check_columns(
                 f"expected the name of a column of adata.obs, found {key!r}; pass one string"
             )
         if key not in adata.obs:
-            close = get_close_matches(key, [str(name) for name in adata.obs.columns], n=3)
+            # scvi-tools keeps columns of its own there, which are nobody's answer
+            there = [str(name) for name in adata.obs.columns if not str(name).startswith("_scvi_")]
+            close = get_close_matches(key, there, n=3)
             advice = f"did you mean {listing(close)}?" if close else "pass one of these columns"
             raise KeyError(
-                f"expected the column {key!r} in adata.obs, found {listing(adata.obs.columns)}; "
-                f"{advice}"
+                f"expected the column {key!r} in adata.obs, found {listing(there)}; {advice}"
             )
         kind = pd.api.types.infer_dtype(_distinct(adata.obs[key]), skipna=True)
         if kind.startswith("mixed"):

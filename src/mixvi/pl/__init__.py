@@ -7,6 +7,7 @@ from mixvi.pl._component_sizes import component_sizes
 from mixvi.pl._components import components
 from mixvi.pl._contingency import contingency
 from mixvi.pl._image_grid import image_grid
+from mixvi.pl._marker_panels import marker_panels
 from mixvi.pl._merge_tree import merge_tree
 from mixvi.pl._novelty import novelty
 from mixvi.pl._perturbation import perturbation
@@ -27,6 +28,7 @@ __all__ = [
     "components",
     "contingency",
     "image_grid",
+    "marker_panels",
     "merge_tree",
     "novelty",
     "perturbation",

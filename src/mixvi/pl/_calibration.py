@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from mixvi._keys import Keys
 from mixvi.metrics import expected_calibration_error
@@ -69,14 +70,17 @@ def calibration(
     area = 15 + 285 * counts / counts.max()
     ax.scatter(stated, found, s=area, color="tab:blue", edgecolor="white", zorder=3, clip_on=False)
     for x, y, n, beside in zip(stated, found, counts, np.sqrt(area / np.pi) + 3, strict=True):
-        text = f"{n:,} cell{'s' if n > 1 else ''}"
-        ax.annotate(text, (x, y), (beside, -2), textcoords="offset points", va="center", fontsize=7)
+        # bins may be close: a number needs less room than words, and outshines what is behind it
+        text = ax.annotate(
+            f"{n:,}", (x, y), (beside, 6), textcoords="offset points", va="center", fontsize=7
+        )
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
     ax.text(0.02, 1, "too cautious", color="gray", va="top")
     ax.text(1, 0, "too sure", color="gray", ha="right")
     ax.set(
         xlim=(0, 1.05),
         ylim=(-0.03, 1.05),
-        xlabel=f"confidence ({key})",
+        xlabel=f"confidence ({key}); numbers: cells",
         ylabel=f"share that matches {label_key}",
         title=f"calibration error (ECE) {error:.3f}, n = {len(right):,}",
         aspect="equal",

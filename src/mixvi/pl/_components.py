@@ -5,6 +5,7 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
+from matplotlib.patheffects import withStroke
 
 from mixvi._keys import Keys
 from mixvi.pl._columns import MISSING, categories, color_of, obs_column, probabilities, stored_run
@@ -117,4 +118,6 @@ def _ellipse(points: np.ndarray, q: np.ndarray, n_sd: float, shade: str) -> Elli
         facecolor="none",
         edgecolor=shade,
         linewidth=1.6,
+        path_effects=[withStroke(linewidth=3.4, foreground="white")],  # its cells have its color
+        zorder=2,
     )

@@ -6,6 +6,7 @@ import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from mixvi._keys import PlaceKeys
 from mixvi.pl._body_map import draw_cells
@@ -27,7 +28,8 @@ def place_errors(
     Of two or more coordinates: cells where they were measured, and the same cells where they are
     predicted, with an arrow from the center of each group to where its cells land. Of one
     coordinate: predicted against measured, with the median and 90% of the cells of each group.
-    Last, the R² on groups left out of this map and of maps of shuffled places.
+    Last, the share of the squared error of the mean place that this map saves on groups left out,
+    and that maps of shuffled places save.
 
     Parameters
     ----------
@@ -69,7 +71,11 @@ def place_errors(
         _along_axis(axes[0], measured[:, 0], predicted[:, 0], names[0])
     else:
         figure, axes = plt.subplots(
-            1, 3, figsize=(13.5, 4.4), width_ratios=[1, 1.25, 0.95], layout="constrained"
+            1,
+            3,
+            figsize=(13.5, 4.4),
+            width_ratios=[1, 1, 0.95],
+            layout=ConstrainedLayoutEngine(wspace=0.06),
         )
         pair = list(dims)
         from_table = adata.uns[keys.params]["params"]["coords"] == "table"
@@ -121,6 +127,9 @@ def _arrows(axis: Axes, groups: pd.Series, measured: np.ndarray, predicted: np.n
             arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 1.3},
             zorder=5,
         )
+    axis.set_title(
+        f"{axis.get_title()}\narrows: centers of groups, measured → predicted", fontsize=10
+    )
 
 
 def _along_axis(axis: Axes, measured: np.ndarray, predicted: np.ndarray, name: str) -> None:

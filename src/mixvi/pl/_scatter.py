@@ -67,12 +67,32 @@ def bare(axis: Axes, basis: str) -> None:
 
 
 def write_names(axis: Axes, points: np.ndarray, column: pd.Series) -> None:
-    """Write every category where its cells are, at the median."""
-    for name in column.cat.categories:
-        members = (column == name).to_numpy()
-        if members.any():
-            x, y = np.median(points[members], axis=0)
-            outline = [withStroke(linewidth=2.5, foreground="white")]
-            axis.text(
-                x, y, name, ha="center", va="center", weight="bold", path_effects=outline, size=9
-            )
+    """Write every category where its cells are, at the median, or beside it if names would meet."""
+    places = {
+        name: np.median(points[(column == name).to_numpy()], axis=0)
+        for name in column.cat.categories
+        if (column == name).any()
+    }
+    spread = np.ptp(points, axis=0) if len(points) else np.ones(2)
+    shown = apart(np.array(list(places.values())).reshape(-1, 2), np.where(spread > 0, spread, 1))
+    for name, (x, y) in zip(places, shown, strict=True):
+        outline = [withStroke(linewidth=2.5, foreground="white")]
+        axis.text(x, y, name, ha="center", va="center", weight="bold", path_effects=outline, size=9)
+
+
+def apart(places: np.ndarray, spread: np.ndarray, gap: float = 0.05) -> np.ndarray:
+    """Move places that are nearer than ``gap`` of the spread apart, each half of the way."""
+    places = places / spread
+    for _ in range(50):
+        moved = np.zeros_like(places)
+        for i in range(1, len(places)):
+            away = places[i] - places[:i]
+            far = np.linalg.norm(away, axis=1)
+            away[far == 0], far[far == 0] = [0, 1e-9], 1e-9
+            step = away / far[:, None] * np.maximum(gap - far, 0)[:, None] / 2
+            moved[i] += step.sum(0)
+            moved[:i] -= step
+        if not moved.any():
+            break
+        places = places + moved
+    return places * spread
