@@ -412,7 +412,7 @@ pd.DataFrame(agreement).round(2)
 #   to the log-likelihood; GMVAE and CGMDVAE add one. In the bound VaDE gains three nats over the
 #   VAE, and repulsion costs one of them. On 70 held-out cells all of this is small.
 # * **The clusters are about equally close to the labels in all members.** An ARI differs by 0.04
-#   between members and by up to 0.06 between seeds, of labels that were transferred cell by cell, so the
+#   between members and by 0.06 between seeds, of labels that were transferred cell by cell, so the
 #   table has no winner. The number of clusters that `"auto"` finds, 10 or 11, is near the number of
 #   labels, too. Even the linear model
 #   with a mixture fitted afterwards keeps up. All members agree much more with each other (0.75 and
