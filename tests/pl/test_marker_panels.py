@@ -77,3 +77,9 @@ def test_gene_without_counts(adata):
 def test_refuses(adata, genes, options, error, sentence):
     with pytest.raises(error, match=sentence):
         marker_panels(adata, genes, **options)
+
+
+def test_names_that_repeat_would_mix_panels_up(adata):
+    adata.var_names = ["LYZ"] * adata.n_vars
+    with pytest.raises(ValueError, match="unique, found some twice"):
+        marker_panels(adata, "LYZ")

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
@@ -73,26 +72,30 @@ def test_licenses_are_known():
     assert strict <= COPYLEFT
 
 
-def seconds(module):
-    """Processor time of importing a module, compiled before as installed ones are."""
-    code = f"import time; import {module}; print(time.process_time())"
+IMPORTS = """
+import time
+import scvi
+base = time.process_time()
+import mixvi
+print(base, time.process_time())
+"""
+
+
+def seconds():
+    """Processor time of importing scvi-tools and then mixvi, compiled before as installed."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True, env=environment
     )
-    return float(done.stdout.split()[-1])
+    return [float(found) for found in done.stdout.split()[-2:]]
 
 
 @pytest.mark.slow
 def test_importing_takes_no_longer_than_scvi_tools():
-    """The least of interleaved runs: noise only ever adds."""
-    times = {"scvi": [], "mixvi": []}
-    started = time.monotonic()
-    for _ in range(8):
-        for module, found in times.items():
-            found.append(seconds(module))
-        if len(times["scvi"]) >= 3 and min(times["mixvi"]) <= 1.05 * min(times["scvi"]):
-            break
-        if time.monotonic() - started > 300:
-            break
-    assert min(times["mixvi"]) <= 1.05 * min(times["scvi"])
+    """What mixvi adds, measured in the process that loaded scvi-tools.
+
+    Between two processes the noise of the whole import is larger than the share allowed; here only
+    that of the addition counts.
+    """
+    ratios = [after / base for base, after in (seconds() for _ in range(5))]
+    assert sorted(ratios)[2] <= 1.05

@@ -195,7 +195,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             run={
                 "model": repr((type(self).__name__, self.init_params_["non_kwargs"])),
                 "cells": n_obs,
-                "names": None if self.adata is None else _digest(self.adata),
+                "names": _digest(self.adata) if checkpoint_dir is not None else None,
                 "max_epochs": max_epochs,
                 "batch_size": batch_size,
             },
@@ -242,7 +242,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             self._calibrate_trained()
 
 
-def _digest(adata: AnnData) -> str:
+def _digest(adata: AnnData | None) -> str | None:
     """Which cells and genes these are: another choice of genes may have the same number."""
+    if adata is None:
+        return None
     names = "\n".join([*map(str, adata.obs_names), "", *map(str, adata.var_names)])
     return hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -68,7 +68,7 @@ def marker_panels(
     KeyError
         If a gene, the layer, the embedding or the clusters are missing.
     ValueError
-        If there are no genes.
+        If there are no genes, or names of genes repeat.
     """
     names = [genes] if isinstance(genes, str) else list(genes)
     values, unit = _expression(adata, names, layer)
@@ -126,6 +126,11 @@ def _expression(adata: AnnData, names: list[str], layer: str | None) -> tuple[np
         raise KeyError(
             f"expected the layer {layer!r} in adata.layers, found {found}; pass one of these, or "
             "none to use adata.X"
+        )
+    if not adata.var_names.is_unique:
+        raise ValueError(
+            "expected names of genes that are unique, found some twice; call "
+            "adata.var_names_make_unique()"
         )
     for name in names:
         if name not in adata.var_names:
