@@ -68,16 +68,16 @@ def test_batches_that_are_clusters(confounded, words, caplog):
     assert caplog.text.count("'donor'") == words
 
 
-@pytest.fixture(scope="module")
-def drawn():
+@pytest.fixture(scope="module", params=[CGMDVAE, RMVE])
+def drawn(request):
     """A model of overlapping clusters, trained until it is done, and cells that it never saw."""
     everything = datasets.simulate(
         4000, 60, n_components=4, separation=4, depth=300, imbalance=2, rng=1
     )
     adata, fresh = everything[:2000].copy(), everything[2000:].copy()
     scvi.settings.seed = 0
-    RMVE.setup_anndata(adata)
-    model = RMVE(adata, n_components=4, n_hidden=64, n_latent=5)
+    request.param.setup_anndata(adata)
+    model = request.param(adata, n_components=4, n_hidden=64, n_latent=5)
     model.train(**QUICK | {"max_epochs": 300, "batch_size": 128}, train_size=0.6)
     return model, fresh
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from torch import Tensor
+from torch.distributions import Normal
 
 from mixvi._compat import ADATA_MINIFY_TYPE, validate_adata_or_dataloader
 from mixvi._progress import progress
@@ -23,6 +25,35 @@ __all__ = ["PosteriorMixin"]
 
 BATCH_SIZE = 1024  # of a pass without gradients; the same numbers as with another, sooner
 ACTIVE = 0.01  # variance of a latent mean over cells; the usual bound for an active unit
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Cells, encoded.
+
+    Attributes
+    ----------
+    qz
+        q(z | x).
+    c
+        Covariates.
+    style
+        Mean of q(w | x), where it is asked for and there is one.
+    """
+
+    qz: Normal
+    c: Tensor
+    style: Tensor | None
+
+    @classmethod
+    def together(cls, parts: Sequence[Encoded]) -> Encoded:
+        """The cells of all parts."""
+        if len(parts) == 1:
+            return parts[0]
+        loc, scale = (torch.cat([getattr(p.qz, name) for p in parts]) for name in ("loc", "scale"))
+        style = [p.style for p in parts if p.style is not None]
+        qz = Normal(loc, scale, validate_args=False)
+        return cls(qz, torch.cat([p.c for p in parts]), torch.cat(style) if style else None)
 
 
 class PosteriorMixin(RegistrationMixin):
@@ -94,30 +125,47 @@ class PosteriorMixin(RegistrationMixin):
         quantities: Sequence[str],
     ) -> Iterator[dict[str, np.ndarray]]:
         """What is asked for about the cells of one mini-batch after another."""
-        module, prior, grown = self.module, self.module.prior, self._grown
-        compute = {
-            "latent": lambda qz, c, h: qz.loc,
-            "probs": lambda qz, c, h: prior.responsibilities(qz, c),
-            "logits": lambda qz, c, h: prior.assignment(qz.loc, c).logits,
-            "novelty": lambda qz, c, h: -prior.log_occupancy(qz.loc, c),
-            "occupancies": lambda qz, c, h: prior.log_occupancies(qz.loc, c),
-            "style": lambda qz, c, h: prior.style(h).loc,
-            "c": lambda qz, c, h: c,
+        prior, grown = self.module.prior, self._grown
+        compute: dict[str, Callable[[Encoded], Tensor]] = {
+            "latent": lambda cells: cells.qz.loc,
+            "probs": lambda cells: prior.responsibilities(cells.qz, cells.c),
+            "logits": lambda cells: prior.assignment(cells.qz.loc, cells.c).logits,
+            "novelty": lambda cells: -prior.log_occupancy(cells.qz.loc, cells.c),
+            "occupancies": lambda cells: prior.log_occupancies(cells.qz.loc, cells.c),
+            "c": lambda cells: cells.c,
         }
         needed = set(quantities)
         if grown is not None and "probs" in needed:
             needed |= {"latent", "novelty"}
         batch_size = BATCH_SIZE if batch_size is None else batch_size
-        for tensors in self._loader(adata, indices, batch_size, dataloader):
-            outputs = module.inference(**module._get_inference_input(tensors))
-            qz, c, h = outputs["qz"], outputs["c"], outputs.get("h")
-            known = needed if prior.n_style and h is not None else needed - {"style"}
-            batch = {name: compute[name](qz, c, h).cpu().numpy() for name in known}
-            if "style" in batch:
-                batch["style"] = self._without_noise(batch["style"])
+        loader = self._loader(adata, indices, batch_size, dataloader)
+        for cells in self._encoded(loader, with_style="style" in needed and prior.n_style > 0):
+            batch = {name: compute[name](cells).cpu().numpy() for name in needed - {"style"}}
+            if cells.style is not None:
+                batch["style"] = self._without_noise(cells.style.cpu().numpy())
             if grown is not None and "probs" in batch:
                 batch["probs"] = grown.extend(batch["probs"], batch["latent"], batch["novelty"])
             yield {name: batch[name] for name in quantities if name in batch}
+
+    def _encoded(
+        self, loader: Iterable[dict[str, Tensor]], *, with_style: bool
+    ) -> Iterator[Encoded]:
+        """Encode the loader's mini-batches; small ones are given together.
+
+        What is asked of the prior afterwards costs few cells nearly as much as many.
+        """
+        module, waiting, n_waiting = self.module, [], 0
+        for tensors in loader:
+            outputs = module.inference(**module._get_inference_input(tensors))
+            h = outputs.get("h") if with_style else None
+            style = None if h is None else module.prior.style(h).loc
+            waiting.append(Encoded(outputs["qz"], outputs["c"], style))
+            n_waiting += len(outputs["c"])
+            if n_waiting >= BATCH_SIZE:
+                yield Encoded.together(waiting)
+                waiting, n_waiting = [], 0
+        if waiting:
+            yield Encoded.together(waiting)
 
     def _posterior(
         self,

@@ -119,7 +119,6 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin, EarlierFormatsMixin):
             "c": c,
         }
 
-    @auto_move_data
     def _regular_inference(
         self, x: Tensor, c: Float[Tensor, "cells C"], n_samples: int = 1
     ) -> dict[str, Any]:
@@ -141,7 +140,6 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin, EarlierFormatsMixin):
         """q(z | x)."""
         return {MODULE_KEYS.QZ_KEY: self.z_posterior(h)}
 
-    @auto_move_data
     def _cached_inference(
         self,
         qzm: Float[Tensor, "cells D"],
