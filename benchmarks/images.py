@@ -95,6 +95,7 @@ def run(
     task: str,
     seed: int,
     max_epochs: int | None = None,
+    components_per_label: int = 1,
     **options: Any,
 ) -> Row:
     """Train one model and say how many images it gets right.
@@ -115,6 +116,8 @@ def run(
         Goes to ``scvi.settings.seed``; also chooses the images with a label.
     max_epochs
         Of the whole training, or ``None`` for the model's own choice.
+    components_per_label
+        Where there are labels, of the data or of Leiden.
     **options
         Of the model.
     """
@@ -127,20 +130,30 @@ def run(
     known = hide(classes, seed) if task == "semi" else np.full(len(classes), UNKNOWN, dtype=object)
     model_class = getattr(mixvi.model, model_name)
 
-    def fit(n_components: int | str, **keys: str) -> Any:
+    def fit(n_components: int | str, *, n_each: int = 1, **keys: str) -> Any:
         model_class.setup_anndata(seen, **keys)
-        model = model_class(seen, n_components=n_components, gene_likelihood="bernoulli", **options)
+        model = model_class(
+            seen,
+            n_components=n_components,
+            components_per_label=n_each,
+            gene_likelihood="bernoulli",
+            **options,
+        )
         model.train(max_epochs=max_epochs, enable_progress_bar=False)
         return model
+
+    def fit_tied(n_labels: int, **keys: str) -> Any:
+        n_each = components_per_label
+        return fit(n_labels * n_each, n_each=n_each, labels_key="known", **keys)
 
     start = perf_counter()
     if task == "guided":
         guide = communities(fit("auto").get_latent_representation(), N_CLASSES, seed)
-        seen.obs["known"], new.obs["known"] = pd.Categorical(guide), guide[0]
-        model = fit(len(set(guide)), labels_key="known")
+        seen.obs["known"] = pd.Categorical(guide)
+        model = fit_tied(len(set(guide)))
     elif task == "semi":
-        seen.obs["known"], new.obs["known"] = pd.Categorical(known), UNKNOWN
-        model = fit(N_CLASSES, labels_key="known", unlabeled_category=UNKNOWN)
+        seen.obs["known"] = pd.Categorical(known)
+        model = fit_tied(N_CLASSES, unlabeled_category=UNKNOWN)
     else:
         model = fit(N_CLASSES)
     seconds = perf_counter() - start
@@ -171,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--n-train", type=int, help="only the first images [all]")
     parser.add_argument("--n-hidden", type=int, help="width of the networks [the model's]")
     parser.add_argument("--n-layers", type=int, help="depth of the networks [the model's]")
+    parser.add_argument("--components-per-label", type=int, help="with labels or guided [1]")
     parser.add_argument("--max-epochs", type=int, help="[the model's choice]")
     parser.add_argument("--redo", action="store_true", help="run rows that exist again")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
@@ -178,7 +192,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
     folder = data_folder(options.data)
-    given = {k: getattr(options, k) for k in ("n_hidden", "n_layers", "max_epochs")}
+    settings = ("n_hidden", "n_layers", "components_per_label", "max_epochs")
+    given = {key: getattr(options, key) for key in settings}
     given = {key: value for key, value in given.items() if value is not None}
     setting = " ".join(f"{key}={value}" for key, value in given.items()) or "default"
     for seed in range(options.seeds):

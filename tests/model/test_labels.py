@@ -54,6 +54,41 @@ def test_several_components_of_a_label():
     assert set(model.adata.obs["cgmdvae_component"]) <= set(model.component_names_)
 
 
+@pytest.mark.parametrize("cls", [CGMDVAE, RMVE])
+@pytest.mark.parametrize("unlabeled", [None, "unknown"])
+def test_cells_that_are_asked_about_need_no_labels(cls, unlabeled, tmp_path):
+    """Neither their predictions nor anything else is another for it."""
+    adata = cells()
+    if unlabeled is None:
+        adata = adata[adata.obs["labels"] != "unknown"].copy()
+    cls.setup_anndata(adata, labels_key="labels", unlabeled_category=unlabeled)
+    model = cls(adata, n_hidden=16)
+    model.train(**QUICK)
+    expected = model.predict_proba()
+    model.save(tmp_path / "model")
+    bare = adata.copy()
+    del bare.obs["labels"], bare.obs["_scvi_labels"]
+    values = [None, np.nan, "of another study", *np.unique(adata.obs["labels"])]
+    for values_of_cells in (["of another study"], values):
+        named = bare.copy()
+        named.obs["labels"] = np.resize(np.asarray(values_of_cells, dtype=object), named.n_obs)
+        kept = named.obs["labels"].copy()
+        np.testing.assert_array_equal(model.predict_proba(named), expected)
+        assert kept.equals(named.obs["labels"])
+    np.testing.assert_array_equal(model.predict_proba(bare), expected)
+    np.testing.assert_array_equal(cls.load(tmp_path / "model", bare).predict_proba(), expected)
+    assert "labels" not in bare.obs
+    # the bound of a cell without a label is that of any cell without one
+    unknown = bare.copy()
+    unknown.obs["labels"] = unlabeled or "none"
+    scvi.settings.seed = 0
+    elbo = model.get_elbo(bare)
+    scvi.settings.seed = 0
+    assert model.get_elbo(unknown) == elbo != model.get_elbo(adata)
+    model.annotate(bare)
+    assert f"{model._name}_confidence" in bare.obs
+
+
 @pytest.mark.law
 @pytest.mark.parametrize("per_label", [1, 2])
 @pytest.mark.parametrize("cls", [CGMDVAE, RMVE])

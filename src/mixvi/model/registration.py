@@ -20,6 +20,7 @@ from .checks import check_columns, check_matrix, get_matrix
 from .columns import as_list, check_categories, warn_of_misspelling
 from .genes import match_genes
 from .joint_categories import JointCategories
+from .label_column import LabelColumn
 from .manager import CellManager, attach
 from .options import choice
 
@@ -63,7 +64,8 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
             ``obs`` column of the biological condition, for example the treatment.
         labels_key
             ``obs`` column of known cell types. **They are learned from**: the first components
-            are tied to them. Leave it out to cluster without supervision.
+            are tied to them. Leave it out to cluster without supervision. Cells that the model is
+            asked about later need no such column.
         unlabeled_category
             Category of ``labels_key`` that marks a cell without a label; without it every cell
             counts as labeled.
@@ -109,10 +111,8 @@ class RegistrationMixin(BaseMinifiedModeModelClass):
                 warn_of_misspelling(adata.obs[labels_key], str(unlabeled_category))
         labels_field = (
             fields.CategoricalObsField(REGISTRY_KEYS.LABELS_KEY, labels_key)
-            if labels_key is None or unlabeled_category is None
-            else fields.LabelsWithUnlabeledObsField(
-                REGISTRY_KEYS.LABELS_KEY, labels_key, unlabeled_category
-            )
+            if labels_key is None
+            else LabelColumn(REGISTRY_KEYS.LABELS_KEY, labels_key, unlabeled_category)
         )
         anndata_fields = [
             fields.LayerField(REGISTRY_KEYS.X_KEY, layer, is_count_data=False),
