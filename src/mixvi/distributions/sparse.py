@@ -16,7 +16,26 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-__all__ = ["Nonzeros", "dense", "is_sparse", "linear", "map_nonzeros", "row_sums"]
+__all__ = [
+    "Nonzeros",
+    "dense",
+    "full_precision",
+    "is_sparse",
+    "linear",
+    "map_nonzeros",
+    "row_sums",
+]
+
+
+def full_precision(like: Tensor) -> torch.autocast:
+    """Suspend mixed precision: sums of counts and differences of squares need every digit.
+
+    Parameters
+    ----------
+    like
+        Any tensor on the device in question.
+    """
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def is_sparse(x: Tensor) -> bool:
@@ -47,7 +66,8 @@ def row_sums(x: Tensor) -> Float[Tensor, "cells 1"]:
     """Total count of every cell."""
     if not is_sparse(x):
         return x.sum(-1, keepdim=True)
-    return x.to_sparse_csr() @ x.new_ones(x.shape[1], 1, layout=torch.strided)
+    with full_precision(x):
+        return x.to_sparse_csr() @ x.new_ones(x.shape[1], 1, layout=torch.strided)
 
 
 def linear(x: Tensor, weight: Float[Tensor, "out in"]) -> Float[Tensor, "*cells out"]:
@@ -78,7 +98,8 @@ class _SparseProduct(torch.autograd.Function):
 def _product(x: Tensor, dense: Tensor) -> Tensor:
     """A CSR matrix times a dense one."""
     if x.device.type != "cpu":
-        return x @ dense
+        with full_precision(x):
+            return x @ dense
     # on a processor, weighted sums of rows take half the time of torch's sparse product
     return functional.embedding_bag(
         x.col_indices(),

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from mixvi._compat import MODULE_KEYS
 from mixvi.distributions import HiddenLayers, Likelihood
-from mixvi.distributions.sparse import map_nonzeros, row_sums
+from mixvi.distributions.sparse import full_precision, map_nonzeros, row_sums
 from mixvi.priors import LatentPrior, StandardPrior
 
 from .covariates import Covariates
@@ -132,7 +132,9 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin, EarlierFormatsMixin):
         if self.training and self.input_dropout.p:
             seen = map_nonzeros(seen, self.input_dropout)
         h = self.encoder(seen, c if self.encode_covariates else None)
-        posterior = self._posterior_of_z(h)
+        with full_precision(h):  # of the layers before, not of what is inferred
+            h = h.float() if h.dtype == torch.bfloat16 else h
+            posterior = self._posterior_of_z(h)
         qz = posterior[MODULE_KEYS.QZ_KEY]
         return {**posterior, **self._sampled(qz, log_library, n_samples), "h": h, "c": c}
 
