@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.linear_model import LogisticRegression
 
-from mixvi.train.labels import accounted, label_start, propagate
+from mixvi.train.labels import accounted, label_start, propagate, unclaimed
 from mixvi.train.start import fit_start
 
 
@@ -126,6 +126,20 @@ def test_few_labels_among_many_cells():
     of_free = weights[:, 3:].sum(1)
     assert of_free[truth == 1].mean() > 0.97
     assert of_free[truth != 1].mean() < 0.03
+
+
+@pytest.mark.law
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_chance_starts_no_free_component(share):
+    """Of labels at random some region has fewest, and it is found for having so few."""
+    z, truth = blobs((500, 300, 150, 60))
+    n_found = 0
+    for seed in range(30):
+        known = np.random.default_rng(seed).random(len(z)) < share
+        labels = np.where(known, truth, -1)
+        torch.manual_seed(seed)
+        n_found += unclaimed(z, labels, propagate(z, labels, 4), 5).shape[1] > 0
+    assert n_found <= 3  # with as many regions as are found as places to be found in: 16
 
 
 def test_one_label_each_is_no_evidence_of_another_type():

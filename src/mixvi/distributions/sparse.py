@@ -16,26 +16,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-__all__ = [
-    "Nonzeros",
-    "dense",
-    "full_precision",
-    "is_sparse",
-    "linear",
-    "map_nonzeros",
-    "row_sums",
-]
+from .precision import full_precision
 
-
-def full_precision(like: Tensor) -> torch.autocast:
-    """Suspend mixed precision: sums of counts and differences of squares need every digit.
-
-    Parameters
-    ----------
-    like
-        Any tensor on the device in question.
-    """
-    return torch.autocast(like.device.type, enabled=False)
+__all__ = ["Nonzeros", "dense", "is_sparse", "linear", "map_nonzeros", "row_sums"]
 
 
 def is_sparse(x: Tensor) -> bool:
@@ -66,7 +49,7 @@ def row_sums(x: Tensor) -> Float[Tensor, "cells 1"]:
     """Total count of every cell."""
     if not is_sparse(x):
         return x.sum(-1, keepdim=True)
-    with full_precision(x):
+    with full_precision(x.device):
         return x.to_sparse_csr() @ x.new_ones(x.shape[1], 1, layout=torch.strided)
 
 
@@ -98,7 +81,7 @@ class _SparseProduct(torch.autograd.Function):
 def _product(x: Tensor, dense: Tensor) -> Tensor:
     """A CSR matrix times a dense one."""
     if x.device.type != "cpu":
-        with full_precision(x):
+        with full_precision(x.device):
             return x @ dense
     # on a processor, weighted sums of rows take half the time of torch's sparse product
     return functional.embedding_bag(

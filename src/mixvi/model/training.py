@@ -117,7 +117,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         datamodule
             A Lightning data module, for a model that was made from a registry.
         **kwargs
-            For scvi-tools' ``train`` and trainer.
+            For scvi-tools' ``train`` and trainer, for example ``precision="bf16-mixed"``: the
+            networks' matrix products in bfloat16, what is inferred and the objective in float32.
 
         Raises
         ------

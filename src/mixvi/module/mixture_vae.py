@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from mixvi._compat import MODULE_KEYS
 from mixvi.distributions import HiddenLayers, Likelihood
-from mixvi.distributions.sparse import full_precision, map_nonzeros, row_sums
+from mixvi.distributions.precision import full_precision, in_full_precision
+from mixvi.distributions.sparse import map_nonzeros, row_sums
 from mixvi.priors import LatentPrior, StandardPrior
 
 from .covariates import Covariates
@@ -132,8 +133,8 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin, EarlierFormatsMixin):
         if self.training and self.input_dropout.p:
             seen = map_nonzeros(seen, self.input_dropout)
         h = self.encoder(seen, c if self.encode_covariates else None)
-        with full_precision(h):  # of the layers before, not of what is inferred
-            h = h.float() if h.dtype == torch.bfloat16 else h
+        h = h.float() if h.dtype == torch.bfloat16 else h  # in mixed precision
+        with full_precision(h.device):
             posterior = self._posterior_of_z(h)
         qz = posterior[MODULE_KEYS.QZ_KEY]
         return {**posterior, **self._sampled(qz, log_library, n_samples), "h": h, "c": c}
@@ -201,6 +202,7 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin, EarlierFormatsMixin):
 
     # objective ------------------------------------------------------------------------------
 
+    @in_full_precision
     @unsupported_if_adata_minified
     def loss(
         self,

@@ -21,7 +21,7 @@ N_ROUNDS = 150  # .97 to this power is about .01
 EXPECTED = 4.0  # labels, and cells without, among a cell's neighbors where free components start
 RATIO = 24  # cells of the one kind for a cell of the other
 MOST = 0.5  # of the unlabeled cells around
-CHANCE = 0.01  # that anywhere a region of cells with labels has so few
+CHANCE = 0.001  # that one of the regions that fit side by side has so few labels
 MIN_CELLS = 5  # of a region
 TINY = 1e-9
 
@@ -131,11 +131,11 @@ def unclaimed(z: np.ndarray, labels: np.ndarray, probs: np.ndarray, n_most: int)
     """Regions where most of the cells without a label are likely none of the labels'.
 
     Cells of which :func:`accounted` is below one half form regions with their neighbors, and a
-    region counts if so few labels in it are no accident under a binomial distribution, at 1 % for
-    all places with room for a region of its size: where labels are few it was found, among all
-    places, because it has few. A step to a neighbor is so wide that 4 labels, and 4 cells without, are
-    expected in it. Thus a hole between few labels says nothing, one label for every type leaves
-    nothing to be said, and where there are many labels the regions may be small.
+    region counts if so few labels in it are no accident under a binomial distribution, at .1 % for
+    all regions of its size that fit side by side: it was found, of any place and shape, because it
+    has few labels. A step to a neighbor is so wide that 4 labels, and 4 cells without, are expected
+    in it. Thus a hole between few labels says nothing, one label for every type leaves nothing to
+    be said, and where there are many labels the regions may be small.
 
     Parameters
     ----------
