@@ -194,11 +194,11 @@ summary.insert(0, "clusters", [len(each.cluster_names_) for each in models.value
 summary.round(1)
 
 # %% [markdown]
-# The models with a mixture, whether they have 4 or 30 components and one prior or the other,
-# are up to two and a half nats apart, of 656, and the order is not that of the number. **The held-out ELBO
-# does not tell the number of clusters.** What it does tell is the last row: with a standard normal
-# above the latent space, held-out cells are described worse by two to five nats. It can reject a
-# bad model; it cannot choose among good ones.
+# The models with a mixture, whether they have 4 or 30 components and one prior or the other, are
+# up to two and a half nats apart, of 656, and the order is not that of the number. **The held-out
+# ELBO does not tell the number of clusters.** What it does tell is the last row: with a standard
+# normal above the latent space, held-out cells are described worse by two to five nats. It can
+# reject a bad model; it cannot choose among good ones.
 #
 # ## CGMDVAE or RMVE, or no mixture at all?
 #
@@ -279,8 +279,9 @@ pd.DataFrame(
 ).sort_values("stability").round(2)
 
 # %% [markdown]
-# Both kinds of dendritic cells (1, 6), monocytes (0), B cells (3), plasma cells (7) and progenitors
-# (8) come back nearly cell by cell. The T and NK cells are a continuum with borders that move. Give names to the former; for the latter, cut the tree further to the right
+# Both kinds of dendritic cells (1, 6), monocytes (0), B cells (3), plasma cells (7) and
+# progenitors (8) come back nearly cell by cell. The T and NK cells are a continuum with borders
+# that move. Give names to the former; for the latter, cut the tree further to the right
 # (`mixvi.tl.merge_components(adata, 6)`), or work with the probabilities.
 #
 # ## In short

@@ -1,7 +1,6 @@
 """However cells are handed over: columns, layers, layouts, files, data modules, modalities."""
 
 import anndata
-import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -195,27 +194,6 @@ def test_all_covariates_at_once(name, conditioning):
     before = model.get_normalized_expression(adata)
     scvi.settings.seed = 0
     assert not np.allclose(model.get_normalized_expression(other), before)
-
-
-@pytest.mark.filterwarnings("ignore:From 0.4 .update:FutureWarning")
-@pytest.mark.filterwarnings("ignore:The inplace keyword")
-def test_one_modality_of_several(spec):
-    """A MuData is refused in plain words; its modality is an AnnData like any other."""
-    proteins = cells(rng=1)
-    proteins.var_names = [f"protein_{i}" for i in range(60)]
-    both = mudata.MuData({"rna": cells(), "protein": proteins})
-    for call in (lambda: spec.cls.setup_anndata(both), lambda: spec.cls(both)):
-        with pytest.raises(TypeError, match=r"found MuData; take one modality: mdata\['rna'\]"):
-            call()
-    model = spec.make(both["rna"])
-    model.train(**BRIEF)
-    with pytest.raises(TypeError, match="found MuData"):
-        model.predict(both)
-    model.annotate(key_added="mix")
-    assert "mix" in both["rna"].obs
-    # cells that only the other modality has are nobody's
-    unpaired = mudata.MuData({"rna": cells()[:100].copy(), "protein": proteins})
-    assert model.predict(unpaired["rna"]).shape == (100,)
 
 
 def test_fields_are_transferred(trained):

@@ -167,6 +167,43 @@ def test_balanced_labels_weigh_alike():
     assert (weights * counts).sum() / counts.sum() == pytest.approx(1)
 
 
+@pytest.mark.law
+def test_an_epoch_sees_so_many_cells_of_every_label():
+    """On average; which ones changes from epoch to epoch, and predictions see no labels at all."""
+    adata = cells(1200)
+    rare = np.flatnonzero(adata.obs["labels"] == "component_2")[8:]
+    adata.obs["labels"] = adata.obs["labels"].astype(str)
+    adata.obs.iloc[rare, adata.obs.columns.get_loc("labels")] = "unknown"
+    model = make(adata=adata)
+    model.train(**QUICK | {"max_epochs": 1}, n_samples_per_label=40)
+    tensors, module = mini_batch(model, np.arange(1200)), model.module
+    known = module.eval().known_labels(tensors).numpy()
+    counts = np.bincount(known[known >= 0])
+    assert counts[2] == 8
+    assert counts[:2].min() > 150
+    module.train()
+    shown = np.stack([module.known_labels(tensors).numpy() for _ in range(200)])
+    assert ((shown == known) | (shown == -1)).all()
+    seen = [(shown == label).sum(1).mean() for label in range(3)]
+    assert seen[2] == 8  # fewer than 40: all of them
+    np.testing.assert_allclose(seen[:2], 40, atol=4 * np.sqrt(40 / 200))
+    every = (shown >= 0).mean(0)[(known == 0) | (known == 1)]
+    assert every.min() > 0
+    assert every.max() < 1
+    model.train(**QUICK | {"max_epochs": 1})
+    assert module.label_rates is None  # asked for one run, it is not the next one's
+
+
+def test_labels_to_sample_from():
+    model = make()
+    with pytest.raises(ValueError, match="at least 1, found 0"):
+        model.train(**QUICK, n_samples_per_label=0)
+    adata = cells()
+    CGMDVAE.setup_anndata(adata)
+    with pytest.raises(ValueError, match="expected labels with n_samples_per_label=5, found none"):
+        CGMDVAE(adata, n_hidden=16).train(**QUICK, n_samples_per_label=5)
+
+
 def test_balanced_over_a_data_module():
     """Counted over the loader, where there is no AnnData."""
     from scvi.dataloaders import DataSplitter

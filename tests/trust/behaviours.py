@@ -11,6 +11,8 @@ COMMON = "tests/model/test_contract.py"
 MAPPING = "tests/model/test_mapping.py"
 UPSTREAM = "tests/trust/test_upstream.py"
 INPUT = "tests/trust/test_bad_input.py"
+LABELS = "tests/model/test_labels.py"
+MUDATA = "tests/model/test_mudata.py"
 
 BEHAVIOURS: dict[str, tuple[str, list[str]]] = {
     "P1": ("every likelihood trains", [f"{TRAINING}::test_every_likelihood"]),
@@ -93,7 +95,11 @@ BEHAVIOURS: dict[str, tuple[str, list[str]]] = {
     "P26": ("labels of a query", [f"{MAPPING}::test_reference_stays"]),
     "P27": (
         "labels and splits",
-        [f"{TRAINING}::test_given_split", f"{TRAINING}::test_held_out_labels"],
+        [
+            f"{TRAINING}::test_given_split",
+            f"{TRAINING}::test_held_out_labels",
+            f"{LABELS}::test_an_epoch_sees_so_many_cells_of_every_label",
+        ],
     ),
     "P28": ("minified says the same", [f"{SCVI}::test_minified_says_the_same"]),
     "P29": ("minified refuses", [f"{SCVI}::test_minified_refuses_what_needs_counts"]),
@@ -143,7 +149,10 @@ BEHAVIOURS: dict[str, tuple[str, list[str]]] = {
             f"{INPUT}::test_bad_cells",
         ],
     ),
-    "P41": ("one modality of several", [f"{DATA}::test_one_modality_of_several"]),
+    "P41": (
+        "one modality of a MuData",
+        [f"{MUDATA}::test_model_is_that_of_the_modality", f"{MUDATA}::test_what_is_missing"],
+    ),
     "P42": ("docstrings without gaps", [f"{SCVI}::test_documented_without_gaps"]),
     "P43": (
         "registry only, size factors",

@@ -31,6 +31,7 @@ from .generation import GenerationMixin
 from .inherited import InheritedMixin
 from .labels import LabelsMixin, check_components_per_label
 from .merging import MergingMixin
+from .modality import ModalityMixin, of_mudata
 from .options import choice
 from .registration import COUNT_LIKELIHOODS
 from .saving import SavingMixin
@@ -56,8 +57,10 @@ LIKELIHOODS: dict[str, Callable[..., Likelihood]] = {
 }
 
 
+@of_mudata
 @only_trained
 class MixtureModel(
+    ModalityMixin,
     SavingMixin,
     TrainingMixin,
     AnnotationMixin,

@@ -34,7 +34,8 @@ def check_anndata(adata: Any) -> None:
     todo = "make one: anndata.AnnData(X), or read it: anndata.read_h5ad(path)"
     modalities = getattr(adata, "mod", None)
     if isinstance(modalities, Mapping) and modalities:  # of a MuData
-        todo = f"take one modality: mdata[{next(iter(modalities))!r}]"
+        name = next(iter(modalities))
+        todo = f"take one modality: mdata[{name!r}], or setup_mudata(mdata, {name!r}) first"
     raise TypeError(f"expected an AnnData, found {type(adata).__name__}; {todo}")
 
 

@@ -11,6 +11,7 @@ import torch
 from scvi import REGISTRY_KEYS
 
 from mixvi._keys import writable
+from mixvi._numbers import check_at_least
 
 from .posterior import PosteriorMixin
 
@@ -89,8 +90,8 @@ class LabelsMixin(PosteriorMixin):
             )
         self.module.class_weights.copy_(weights)
 
-    def _balance_labels(self, datamodule: Any) -> None:
-        """Weigh labels inversely to their cells; the mean over labeled cells is 1."""
+    def _label_counts(self, datamodule: Any) -> np.ndarray:
+        """Number of cells of every label."""
         if datamodule is None:
             codes = self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY).ravel()
         else:
@@ -98,6 +99,25 @@ class LabelsMixin(PosteriorMixin):
             codes = torch.cat([batch[REGISTRY_KEYS.LABELS_KEY].ravel() for batch in loader])
             codes = codes.cpu().numpy()
         n_labels = self.module.n_labels
-        counts = np.bincount(codes.astype(int), minlength=n_labels)[:n_labels]
+        return np.bincount(codes.astype(int), minlength=n_labels)[:n_labels]
+
+    def _balance_labels(self, datamodule: Any) -> None:
+        """Weigh labels inversely to their cells; the mean over labeled cells is 1."""
+        counts = self._label_counts(datamodule)
         weights = counts.sum() / (max(np.count_nonzero(counts), 1) * counts.clip(min=1))
         self.module.class_weights.copy_(torch.as_tensor(weights))
+
+    def _thin_labels(self, n_samples_per_label: int | None, datamodule: Any) -> None:
+        """Let an epoch see so many cells of every label with it, others without."""
+        self.module.label_rates = None
+        if n_samples_per_label is None:
+            return
+        check_at_least(1, n_samples_per_label=n_samples_per_label)
+        if not self.module.n_labels:
+            raise ValueError(
+                f"expected labels with n_samples_per_label={n_samples_per_label}, found none "
+                "registered; pass labels_key to setup_anndata, or leave it out"
+            )
+        counts = self._label_counts(datamodule).clip(min=1)
+        rates = (n_samples_per_label / counts).clip(max=1)
+        self.module.label_rates = torch.as_tensor(rates, dtype=torch.float32)

@@ -147,6 +147,7 @@ class MappingMixin(MergingMixin, NoveltyMixin):
                 f"expected n_new_components of at least 0 or 'auto', found {n_new_components!r}"
             )
         reference = load_reference(reference_model, [cls])
+        adata = reference._modality_of(adata)
         cells = with_genes(adata, reference._gene_names())
         check_cells(cells)
         registry = registry_for(reference)

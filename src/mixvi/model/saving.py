@@ -15,6 +15,7 @@ from mixvi.distributions.ranks import rank
 from mixvi.train.history import as_tables, as_values
 
 from .manifest import check_manifest, manifest_name, write_manifest
+from .modality import as_anndata
 
 __all__ = ["FILE", "SavingMixin", "check_there"]
 
@@ -127,12 +128,15 @@ class SavingMixin(BaseMinifiedModeModelClass):
         if adata is None and names is not None and f"{prefix or ''}adata.h5ad" not in names:
             adata = False  # one that lies there is not this model's
         if path.is_file():
-            saved = read_weights(path)["attr_dict"]["registry_"].get("model_name", cls.__name__)
+            attributes = read_weights(path)["attr_dict"]
+            saved = attributes["registry_"].get("model_name", cls.__name__)
             if saved not in (cls.__name__, *(kwargs.get("allowed_classes_names_list") or [])):
                 raise ValueError(
                     f"expected a saved {cls.__name__}, found a saved {saved} in "
                     f"{str(directory)!r}; load it with its own class"
                 )
+            setup = attributes["registry_"].get("setup_args", {})
+            adata = as_anndata(adata, attributes.get("modality_"), setup)
         with only_weights(path):
             model = super().load(str(directory), adata, accelerator, device, prefix, **kwargs)
         model.history_ = _as_tables(model.history_)

@@ -61,6 +61,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         pretrain_fraction: float = 0.6,
         overcluster_fraction: float = 0.24,
         warmup_fraction: float = 0.3,
+        n_samples_per_label: int | None = None,
         checkpoint_dir: str | PathLike[str] | None = None,
         checkpoint_minutes: float = 10.0,
         resume: bool = False,
@@ -103,6 +104,10 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             ``n_components="auto"``, whose many components are their own.
         warmup_fraction
             Share of the run over which the weight of the divergences grows from 0 to 1.
+        n_samples_per_label
+            Cells of every label that an epoch sees with it, on average; the others of that label
+            count as cells without one in this epoch, and are drawn anew in the next. Keeps frequent
+            types from outweighing rare ones. By default all labels are always seen.
         checkpoint_dir, checkpoint_minutes
             Directory of a checkpoint, and the time between two
             (:class:`mixvi.train.LongRun`). It is also written when the run is interrupted, by an
@@ -186,6 +191,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             kwargs["datamodule"] = datamodule
         if self.balances_ and not is_query:
             self._balance_labels(datamodule)
+        self._thin_labels(n_samples_per_label, datamodule)
         if datamodule is None:
             splitting = kwargs.get("datasplitter_kwargs") or {}
             kwargs["datasplitter_kwargs"] = {"n_labels": self.module.n_labels, **splitting}

@@ -23,13 +23,18 @@ class SupervisionMixin(BaseMinifiedModeModuleClass):
     prior: LatentPrior
     n_labels: int
     class_weights: Tensor
+    label_rates: Tensor | None = None  # share of every label's cells that show it in an epoch
 
     def known_labels(self, tensors: dict[str, Tensor]) -> Int[Tensor, " cells"] | None:
-        """Label of every cell, −1 where it is not known."""
+        """Label of every cell, −1 where it is not known, or not shown in this step."""
         if not self.n_labels:
             return None
         labels = tensors[REGISTRY_KEYS.LABELS_KEY].flatten().long()
-        return torch.where(labels < self.n_labels, labels, -1)
+        labels = torch.where(labels < self.n_labels, labels, -1)
+        if self.training and self.label_rates is not None:
+            rates = self.label_rates.to(labels.device)[labels]
+            labels = torch.where(torch.rand_like(rates) < rates, labels, -1)
+        return labels
 
     def _classification(
         self, inference_outputs: dict[str, Any], labels: Int[Tensor, " cells"]

@@ -13,7 +13,7 @@ from anndata import AnnData
 
 from mixvi._files import replacing_directory
 from mixvi._keys import Keys, check_unclaimed
-from mixvi.model.base import MixtureModel
+from mixvi.model import CGMDVAE, RMVE
 from mixvi.model.cells import check_anndata
 from mixvi.model.checks import check_matrix, check_numbers, get_matrix
 from mixvi.model.record import call
@@ -26,7 +26,7 @@ __all__ = ["fit"]
 
 
 def fit(
-    model_cls: type[MixtureModel],
+    model_cls: type[CGMDVAE] | type[RMVE],
     adata: AnnData,
     n_components: int | Literal["auto"],
     *,
@@ -109,7 +109,7 @@ def _new_directory(path: Path) -> AbstractContextManager[Path]:
     return replacing_directory(path)
 
 
-def _check_genes(model: MixtureModel) -> None:
+def _check_genes(model: CGMDVAE | RMVE) -> None:
     """A gene without a count says nothing and would only slow training down."""
     if model.module.likelihood.is_count:
         layer = model.registry["setup_args"]["layer"]
