@@ -168,13 +168,15 @@ def test_balanced_labels_weigh_alike():
 
 
 @pytest.mark.law
-def test_an_epoch_sees_so_many_cells_of_every_label():
+@pytest.mark.contract
+@pytest.mark.parametrize("cls", [CGMDVAE, RMVE])
+def test_an_epoch_sees_so_many_cells_of_every_label(cls):
     """On average; which ones changes from epoch to epoch, and predictions see no labels at all."""
     adata = cells(1200)
     rare = np.flatnonzero(adata.obs["labels"] == "component_2")[8:]
     adata.obs["labels"] = adata.obs["labels"].astype(str)
     adata.obs.iloc[rare, adata.obs.columns.get_loc("labels")] = "unknown"
-    model = make(adata=adata)
+    model = make(cls, adata)
     model.train(**QUICK | {"max_epochs": 1}, n_samples_per_label=40)
     tensors, module = mini_batch(model, np.arange(1200)), model.module
     known = module.eval().known_labels(tensors).numpy()
