@@ -84,7 +84,14 @@ def _table(what: str, own: pd.DataFrame) -> str:
                 ]
             )
         return markdown(header, lines)
-    figure = {"components": "times", "growth": "slope", "labels": "seconds", "memory": "times"}
+    if what in ("components", "growth"):
+        figure = {"components": "times", "growth": "slope"}[what]
+        lines = [
+            [row["setting"], row["method"], number(row["ratio"], 2), number(row["cpu_ratio"], 2)]
+            for _, row in own.iterrows()
+        ]
+        return markdown(["setting", "method", figure, f"{figure}, processor time"], lines)
+    figure = {"labels": "seconds", "memory": "times"}
     column = "seconds" if what == "labels" else "ratio"
     lines = [[row["setting"], row["method"], number(row[column], 2)] for _, row in own.iterrows()]
     return markdown(["setting", "method", figure[what]], lines)
