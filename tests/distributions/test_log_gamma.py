@@ -1,8 +1,14 @@
+import numpy as np
 import pytest
 import torch
-from scipy.special import gammaln
+from scipy import special
 
-from mixvi.distributions.log_gamma import SMALL, log_factorial, log_rising_factorial
+from mixvi.distributions.log_gamma import (
+    SMALL,
+    gamma_functions_near,
+    log_factorial,
+    log_rising_factorial,
+)
 
 pytestmark = pytest.mark.law
 
@@ -18,7 +24,7 @@ def entries():
 
 
 def test_log_factorial():
-    torch.testing.assert_close(log_factorial(COUNTS), torch.from_numpy(gammaln(COUNTS.numpy() + 1)))
+    torch.testing.assert_close(log_factorial(COUNTS), torch.from_numpy(special.gammaln(COUNTS.numpy() + 1)))
 
 
 def test_log_rising_factorial_and_its_gradient(entries):
@@ -46,3 +52,16 @@ def test_without_entries():
     none = torch.zeros(0)
     assert log_rising_factorial(THETA, none.long(), none).shape == (0,)
     assert log_factorial(none).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("alpha", [1e-3, 0.233, 1.0, 50.0])
+def test_gamma_functions_near_responsibilities(alpha, dtype):
+    q = torch.cat([torch.zeros(1), torch.logspace(-30, 0, 3001)]).to(dtype).reshape(2, -1)
+    log_gamma, digamma = gamma_functions_near(alpha, q.requires_grad_())
+    assert not log_gamma.requires_grad
+    assert not digamma.requires_grad
+    a = alpha + q.detach().double().numpy()
+    tight = {"rtol": 20 * torch.finfo(dtype).eps, "atol": 20 * torch.finfo(dtype).eps}
+    np.testing.assert_allclose(digamma, special.digamma(a), **tight)
+    np.testing.assert_allclose(log_gamma, special.gammaln(a), **tight)

@@ -114,8 +114,8 @@ class LowRankStyle(nn.Module):
         factor, precision = (-log_factor).exp(), (-log_variance).exp()
         first, second = torch.triu_indices(len(loadings), len(loadings), device=loc.device)
         both = torch.where(first == second, 1.0, 2.0).to(loc)[:, None]  # rt and tr
-        pairs = both * shares[..., first, :] * shares[..., second, :]
-        products = loadings[first] * loadings[second]
+        pairs = both * shares.index_select(-2, first) * shares.index_select(-2, second)
+        products = loadings.index_select(0, first) * loadings.index_select(0, second)
         return (
             ((mean.square() + variance) * factor) @ precision.t()
             - 2 * _dot(shares * (mean * factor).unsqueeze(-2), loadings * precision)

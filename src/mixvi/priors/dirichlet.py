@@ -17,10 +17,12 @@ from abc import abstractmethod
 
 import torch
 from jaxtyping import Float
+from scipy import special
 from torch import Tensor, nn
 from torch.distributions import Dirichlet
 from torch.nn.functional import softplus
 
+from mixvi.distributions.log_gamma import gamma_functions_near
 from mixvi.distributions.ranks import mean_over_ranks
 
 __all__ = [
@@ -49,23 +51,18 @@ def collapsed_penalty(q: Float[Tensor, "*cells K"], alpha: float) -> Float[Tenso
     alpha
         Concentration, > 0.
     """
-    k_alpha = torch.as_tensor(q.shape[-1] * alpha, dtype=q.dtype, device=q.device)
-    per_component = torch.lgamma(torch.full_like(q, alpha)) - torch.lgamma(alpha + q)
-    return (
-        _negative_entropy(q)
-        + torch.lgamma(k_alpha + 1)
-        - torch.lgamma(k_alpha)
-        + per_component.sum(-1)
-    )
+    k_alpha = q.shape[-1] * alpha
+    per_component = _log(q) * q + math.lgamma(alpha) - torch.lgamma(alpha + q)
+    return per_component.sum(-1) + math.lgamma(k_alpha + 1) - math.lgamma(k_alpha)
 
 
-def _negative_entropy(q: Tensor) -> Tensor:
-    """Σ_k q_k log q_k, with a finite gradient where a responsibility underflows to 0."""
-    return (q * q.clamp(min=1e-30).log()).sum(-1)
+def _log(q: Tensor) -> Tensor:
+    """Log q_k, with a finite gradient where a responsibility underflows to 0."""
+    return q.clamp(min=1e-30).log()
 
 
 def _kl_y(q: Tensor, expected_log_d: Tensor) -> Tensor:
-    return _negative_entropy(q) - (q * expected_log_d).sum(-1)
+    return (q * (_log(q) - expected_log_d)).sum(-1)
 
 
 def _expected_log_d(a: Tensor) -> Tensor:
@@ -143,9 +140,12 @@ class CollapsedDirichlet(MixtureWeights):
     ) -> dict[str, Tensor]:
         """``kl_y`` and ``kl_d``; their sum is :func:`collapsed_penalty`."""
         # a is the minimizer, so the gradient of the sum with respect to q is the one at fixed a
-        a = self.alpha + q.detach()
-        log_d = _expected_log_d(a)
-        return {"kl_y": _kl_y(q, log_d), "kl_d": _kl_d(a, self.alpha, log_d)}
+        log_gamma, digamma = gamma_functions_near(self.alpha, q)
+        total = self.n_components * self.alpha
+        log_d = digamma - float(special.digamma(total + 1))
+        log_norms = math.lgamma(total + 1) - math.lgamma(total)  # of Dir(a), less that of Dir(α)
+        kl_d = (q.detach() * log_d + math.lgamma(self.alpha) - log_gamma).sum(-1) + log_norms
+        return {"kl_y": _kl_y(q, log_d), "kl_d": kl_d}
 
 
 class NetworkDirichlet(MixtureWeights):
