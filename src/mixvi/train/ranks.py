@@ -14,6 +14,8 @@ from torch import Tensor, distributed, nn
 from mixvi._compat import SimpleLogger, is_distributed
 from mixvi.distributions.ranks import n_ranks, rank, together
 
+from .lean import LeanEpochLoop
+
 __all__ = [
     "AllRanks",
     "Runner",
@@ -135,9 +137,10 @@ def for_many_ranks(
 
 
 class Runner(TrainRunner):
-    """scvi-tools' runner; every process leaves its model on a device of its own."""
+    """scvi-tools' runner, with lean steps; every process leaves its model on a device of its own."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self.trainer.fit_loop.epoch_loop = LeanEpochLoop(self.trainer)
         if self.trainer.world_size > 1:
             self.device = self.trainer.strategy.root_device
