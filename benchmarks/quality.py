@@ -1,8 +1,8 @@
 """Time to quality: seconds from counts to clusters as good as those of SCVI and Leiden.
 
 ``python -m benchmarks.quality --data DIR`` runs what is not yet in the results file of the speed
-benchmark; ``python -m benchmarks.table`` makes the table. SCVI trains as long as it does by default,
-and Leiden's resolution is matched to the number of types. Ours is given an eighth, a quarter, half
+benchmark; ``python -m benchmarks.table`` makes the table. SCVI trains as long as it does by default
+and Leiden finds as many clusters as there are types. Ours is given an eighth, a quarter, half
 and all of the epochs of its default recipe, each a run of its own from the start: the first whose
 clusters are as good counts.
 """

@@ -24,7 +24,9 @@ def entries():
 
 
 def test_log_factorial():
-    torch.testing.assert_close(log_factorial(COUNTS), torch.from_numpy(special.gammaln(COUNTS.numpy() + 1)))
+    torch.testing.assert_close(
+        log_factorial(COUNTS), torch.from_numpy(special.gammaln(COUNTS.numpy() + 1))
+    )
 
 
 def test_log_rising_factorial_and_its_gradient(entries):

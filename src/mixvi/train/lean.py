@@ -55,7 +55,8 @@ class LeanEpochLoop(_TrainingEpochLoop):
         if not self._lean or self.restarting:
             super().advance(data_fetcher)
             return
-        trainer, plan = self.trainer, self.trainer.lightning_module
+        trainer: Any = self.trainer
+        plan = trainer.lightning_module
         (optimizer,) = trainer.optimizers
         watching = [each for each in trainer.callbacks if isinstance(each, StopAtNaN)]
         self.val_loop.restarting = False

@@ -137,7 +137,7 @@ def for_many_ranks(
 
 
 class Runner(TrainRunner):
-    """scvi-tools' runner, with lean steps; every process leaves its model on a device of its own."""
+    """scvi-tools' runner, with lean steps; every process leaves its model on its own device."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from scvi import REGISTRY_KEYS, dataloaders
+from torch.utils.data import DataLoader
 
 from mixvi.distributions.ranks import together
 
 from .ranks import from_first_rank
+from .resident import on_device
 
 __all__ = ["DataSplitter"]
 
@@ -19,7 +22,8 @@ class DataSplitter(dataloaders.DataSplitter):
     """Hold cells without a label out of training, where there are enough of them.
 
     A label that few cells have may be lost to training otherwise. Compressed counts stay
-    compressed.
+    compressed, and cells in memory are kept on a GPU where they fit
+    (:class:`mixvi.train.resident.Resident`).
 
     Parameters
     ----------
@@ -48,6 +52,26 @@ class DataSplitter(dataloaders.DataSplitter):
                 self.train_idx, self.val_idx, self.test_idx = from_first_rank(
                     (self.train_idx, self.val_idx, self.test_idx)
                 )
+
+    def train_dataloader(self) -> DataLoader:
+        """Mini-batches to train on."""
+        return self._near(super().train_dataloader())
+
+    def val_dataloader(self) -> DataLoader | None:
+        """Held-out mini-batches."""
+        loader = super().val_dataloader()
+        return None if loader is None else self._near(loader)
+
+    def _near(self, loader: DataLoader) -> DataLoader:
+        """The loader, from the device that one process trains on."""
+        trainer: Any = self.trainer
+        if trainer is None or trainer.world_size > 1 or not self._in_memory():
+            return loader
+        return on_device(loader, trainer.strategy.root_device)
+
+    def _in_memory(self) -> bool:
+        X = self.adata_manager.get_from_registry(REGISTRY_KEYS.X_KEY)
+        return isinstance(X, np.ndarray | sparse.csr_matrix | sparse.csr_array)
 
     def _hold_out_unlabeled(self) -> None:
         if not self.n_labels or self.external_indexing is not None or not self.shuffle_set_split:
