@@ -7,12 +7,14 @@ import anndata as ad
 import numpy as np
 import scvi
 
-from benchmarks import peers
+from benchmarks import peers, peers_scarches
+from benchmarks.data import LABEL
 from benchmarks.labels import UNKNOWN, train_scanvi, with_labels
 from benchmarks.peers import Embedding
 
 BATCH = "batch"
-SCVI_EPOCHS = 100
+SCVI_EPOCHS = 100  # of SysVI, too
+SYSVI = {"kl_weight": 1.0, "z_distance_cycle_weight": 5.0}
 INDEPENDENCE = 200.0  # of 20, 60 and 200, looked at on this set; the models' default is 0
 
 Method = Callable[[ad.AnnData, np.ndarray, int], Embedding]
@@ -28,10 +30,29 @@ def harmony(adata: ad.AnnData, known: np.ndarray, seed: int) -> Embedding:
     return Embedding(z if len(z) == adata.n_obs else z.T, whole.parameters)
 
 
+def sysvi(adata: ad.AnnData, known: np.ndarray, seed: int) -> Embedding:
+    """SysVI on log-normalized genes: VampPrior and cycle consistency between the batches."""
+    scvi.settings.seed = seed
+    cells = ad.AnnData(adata.layers["lognorm"].toarray(), obs=adata.obs[[BATCH]].copy())
+    scvi.external.SysVI.setup_anndata(cells, batch_key=BATCH)
+    model = scvi.external.SysVI(cells)
+    model.train(max_epochs=SCVI_EPOCHS, plan_kwargs=SYSVI, enable_progress_bar=False)
+    return Embedding(model.get_latent_representation(), {"max_epochs": SCVI_EPOCHS, **SYSVI})
+
+
 def scanvi(adata: ad.AnnData, known: np.ndarray, seed: int) -> Embedding:
     """SCANVI, which clusters by its predictions."""
     model = train_scanvi(adata, known, seed)
     return Embedding(model.get_latent_representation(), clusters=np.asarray(model.predict()))
+
+
+def scpoli(adata: ad.AnnData, known: np.ndarray, seed: int) -> Embedding:
+    """scPoli, which clusters by its predictions."""
+    labels = np.where(known, adata.obs[LABEL].astype(str), UNKNOWN)
+    cells = peers.counts(adata)
+    model = peers_scarches.scpoli(cells, labels, seed)
+    clusters, _ = peers_scarches.classified(model, cells)
+    return Embedding(peers_scarches.latent(model, cells), dict(peers_scarches.SCPOLI), clusters)
 
 
 def mixvi(model_name: str, *, labels: bool = False, **options: Any) -> Method:
@@ -60,12 +81,14 @@ METHODS: dict[str, Method] = {
     "pca": lambda adata, known, seed: peers.pca(adata, seed, scaled=False),
     "harmony": harmony,
     "scvi": lambda adata, known, seed: peers.scvi_latent(adata, seed, SCVI_EPOCHS),
+    "sysvi": sysvi,
     "drvi": lambda adata, known, seed: peers.drvi(adata, seed),
     "cgmdvae": mixvi("CGMDVAE"),
     "rmve": mixvi("RMVE"),
     "cgmdvae_independent": mixvi("CGMDVAE", independence_weight=INDEPENDENCE),
     "rmve_independent": mixvi("RMVE", independence_weight=INDEPENDENCE),
     "scanvi_labels": scanvi,
+    "scpoli_labels": scpoli,
     "cgmdvae_labels": mixvi("CGMDVAE", labels=True),
     "rmve_labels": mixvi("RMVE", labels=True),
 }

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.svm import LinearSVC
 
+from benchmarks import peers_scarches
 from benchmarks.data import LABEL
 
 BATCH = "batch"
@@ -233,6 +234,13 @@ def scanvi(reference: ad.AnnData, query: ad.AnnData, seed: int) -> Transfer:
     )
 
 
+def scpoli(reference: ad.AnnData, query: ad.AnnData, seed: int) -> Transfer:
+    """scPoli, fine-tuned on the query; novelty: its uncertainty."""
+    labels, uncertainty = peers_scarches.transfer(reference, query, seed)
+    parameters = {**peers_scarches.SCPOLI, "query": peers_scarches.QUERY}
+    return Transfer(labels, uncertainty, parameters=parameters)
+
+
 # what the authors of scArches advise
 SCARCHES = {
     "n_layers": 2,
@@ -254,4 +262,5 @@ METHODS: dict[str, Method] = {
     "symphony": symphony,
     "scvi_knn": scvi_knn,
     "scanvi": scanvi,
+    "scpoli": scpoli,
 }

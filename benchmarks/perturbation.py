@@ -22,6 +22,7 @@ from scipy import sparse
 
 from benchmarks.data import DEFAULT_DATA, clean, data_folder
 from benchmarks.peers_perturbation import PEERS
+from benchmarks.peers_scarches import scgen
 from benchmarks.store import Row, add_row, provenance, read_rows
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ def peer(function: Callable) -> Callable:
 # one training, several rows: the names after the slash are the routes
 METHODS: dict[str, Callable] = {
     **{name: peer(function) for name, function in PEERS.items()},
+    "scgen": peer(scgen),
     "cgmdvae": cgmdvae(
         "latent", {"": {}, "/half anchor": {"anchor": 0.5}, "/anchor": {"anchor": 1.0}}
     ),
