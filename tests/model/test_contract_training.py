@@ -186,3 +186,14 @@ def test_held_out_labels(name):
     probs = model.predict_proba()
     assert set(probs.columns) >= {"component_0", "component_1", "component_2"}
     np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_size_of_mini_batches_from_the_number_of_cells(spec, monkeypatch):
+    """That of the number of cells, unless the user gives one."""
+    monkeypatch.setattr("mixvi.model.training.default_batch_size", lambda n_obs: n_obs // 4)
+    model = spec.make(cells())
+    brief = {name: value for name, value in BRIEF.items() if name != "batch_size"}
+    model.train(**brief, train_size=1.0)
+    assert model.trainer.num_training_batches == 4
+    model.train(**brief, train_size=1.0, batch_size=model.adata.n_obs // 2)
+    assert model.trainer.num_training_batches == 2

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from mixvi.train import Schedule, default_epochs
+from mixvi.train import Schedule, default_batch_size, default_epochs
 
 
 def test_epochs_shrink_with_cells_and_visits_grow():
@@ -18,6 +18,14 @@ def test_small_data_get_enough_steps():
     for n_obs, batch_size in [(100, 128), (700, 128), (5_000, 1024)]:
         steps = default_epochs(n_obs, batch_size) * math.ceil(n_obs / batch_size)
         assert steps >= 1_000
+
+
+def test_large_mini_batches_leave_enough_steps():
+    cells = [2, 4_000, 40_000, 42_000, 163_000, 165_000, 1_000_000, 10**8]
+    sizes = [default_batch_size(n) for n in cells]
+    assert sizes == [128, 128, 128, 256, 256, 512, 512, 512]
+    for n, size in list(zip(cells, sizes, strict=True))[3:]:
+        assert default_epochs(n, size) * math.ceil(n / size) >= 2_000
 
 
 def test_weight_is_a_ramp_over_a_share_of_the_run():

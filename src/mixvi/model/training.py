@@ -24,6 +24,7 @@ from mixvi.train import (
     Schedule,
     StartComponents,
     StopAtNaN,
+    default_batch_size,
     default_epochs,
     for_many_ranks,
 )
@@ -56,7 +57,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         *,
         train_size: float | None = None,
         validation_size: float | None = None,
-        batch_size: int = 128,
+        batch_size: int | None = None,
         early_stopping: bool = True,
         pretrain_fraction: float = 0.6,
         overcluster_fraction: float = 0.24,
@@ -90,7 +91,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             Shares of the cells; by default 90 % are trained on. Cells without a label are held out
             first.
         batch_size
-            Cells per step and process.
+            Cells per step and process; by default from the number of cells, 128 up to 41,000
+            (:func:`mixvi.train.default_batch_size`).
         early_stopping
             Stop when the held-out ELBO has not improved for a tenth of the run (10 epochs at
             least), and put the weights with the best held-out ELBO back at the end. Without
@@ -133,7 +135,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         FloatingPointError
             If the loss is not finite.
         """
-        check_at_least(1, batch_size=batch_size)
+        if batch_size is not None:
+            check_at_least(1, batch_size=batch_size)
         if max_epochs is not None:
             check_at_least(1, max_epochs=max_epochs)
         if self.minified_data_type is not None:
@@ -157,6 +160,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         if self.adata is not None:
             self._check_matrix(self.adata)  # it may have been normalized in place since
         n_obs = self.adata.n_obs if datamodule is None else getattr(datamodule, "n_obs", None)
+        if batch_size is None:  # mini-batches of a datamodule have a size of their own
+            batch_size = default_batch_size(n_obs if n_obs and datamodule is None else 1)
         if max_epochs is None:
             if n_obs is None:
                 raise ValueError(

@@ -8,7 +8,7 @@ from .means import start_at_means
 from .plan import MixturePlan
 from .ranks import AllRanks, Runner, for_many_ranks
 from .ray import on_ray, ray_settings
-from .schedule import Schedule, default_epochs
+from .schedule import Schedule, default_batch_size, default_epochs
 from .split import DataSplitter
 from .spread import start_at_spread
 from .start import StartComponents, fit_start, start_components
@@ -24,6 +24,7 @@ __all__ = [
     "Schedule",
     "StartComponents",
     "StopAtNaN",
+    "default_batch_size",
     "default_epochs",
     "fit_start",
     "for_many_ranks",
