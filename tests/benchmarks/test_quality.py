@@ -51,7 +51,8 @@ def rows():
 
 
 def test_page():
-    page = speed_page(rows())
+    page = speed_page(rows()[::-1])
+    assert page.index("SCVI + Leiden |") < page.index("| CGMDVAE |") < page.index("| RMVE |")
     assert "| pbmc3k, seed 0 | SCVI + Leiden | 0.700 | – | 30 | – | – |" in page
     assert "| pbmc3k, seed 0 | CGMDVAE | 0.700 | 25 % | 30 | 20.0 | 19.0 |" in page
     assert "| pbmc3k, seed 0 | RMVE | 0.700 | 100 % | 30 | not as good | – |" in page
