@@ -51,27 +51,30 @@ class Resident(Dataset):
                 f"expected room for {min(dense, compressed):,} bytes of counts, found {room:,.0f}"
             )
         self.n_genes, self.is_dense = n_genes, dense <= room
-        counts: list[Tensor] = []
-        genes: list[Tensor] = []
-        lengths: list[Tensor] = []
+        # filled in place: parts that are put together at the end would take twice the room
+        shape = (self.n_cells, n_genes) if self.is_dense else (n_entries,)
+        self.counts = torch.empty(shape, dtype=packed, device=device)
+        if not self.is_dense:
+            self.genes = torch.empty(n_entries, dtype=index, device=device)
+            self.ends = torch.zeros(self.n_cells + 1, dtype=torch.long, device=device)
         others: dict[str, list[Tensor]] = {}
+        row, entry = 0, 0
         for chunk in _chunks(cells):
             x = chunk.pop(REGISTRY_KEYS.X_KEY)
+            rows = slice(row, row + len(x))
             if self.is_dense:
-                counts.append((x.to_dense() if is_sparse(x) else x).to(packed).to(device))
+                self.counts[rows] = (x.to_dense() if is_sparse(x) else x).to(packed).to(device)
             else:
                 x = x if is_sparse(x) else x.to_sparse_csr()
-                counts.append(x.values().to(packed).to(device))
-                genes.append(x.col_indices().to(index).to(device))
-                lengths.append(x.crow_indices().long().diff())
+                entries = slice(entry, entry + len(x.values()))
+                self.counts[entries] = x.values().to(packed).to(device)
+                self.genes[entries] = x.col_indices().to(index).to(device)
+                self.ends[rows.start + 1 : rows.stop + 1] = entry + x.crow_indices()[1:].to(device)
+                entry = entries.stop
+            row = rows.stop
             for name, part in chunk.items():
                 others.setdefault(name, []).append(part.to(device))
-        self.counts = torch.cat(counts)
         self.others = {name: torch.cat(parts) for name, parts in others.items()}
-        if not self.is_dense:
-            self.genes = torch.cat(genes)
-            ends = torch.cat(lengths).cumsum(0)
-            self.ends = torch.cat([ends.new_zeros(1), ends]).to(device)
 
     def __len__(self) -> int:
         return self.n_cells
