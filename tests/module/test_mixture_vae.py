@@ -148,6 +148,20 @@ def test_stored_moments_give_the_same_posterior(tensors):
     torch.testing.assert_close(cached["qz"].scale, qz.scale)
     torch.testing.assert_close(cached["library"], regular["library"])
     torch.testing.assert_close(cached["c"], regular["c"])
+    stored = module.posterior(minified)
+    assert torch.equal(stored["qz"].loc, cached["qz"].loc)
+    assert torch.equal(stored["qz"].scale, cached["qz"].scale)
+
+
+@pytest.mark.parametrize("encode_covariates", [False, True])
+def test_posterior_is_that_of_inference(tensors, encode_covariates):
+    module = counts_module(encode_covariates=encode_covariates).eval()
+    inference = module.inference(**module._get_inference_input(tensors))
+    posterior = module.posterior(tensors)
+    for name in ("loc", "scale"):
+        assert torch.equal(getattr(posterior["qz"], name), getattr(inference["qz"], name))
+    for name in ("h", "c"):
+        assert torch.equal(posterior[name], inference[name])
 
 
 def test_transformed_batch_and_condition_are_those_of_other_codes(tensors):

@@ -7,7 +7,7 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal, kl_diver
 from torch.nn import functional
 
 from mixvi.distributions import Components
-from mixvi.priors import GaussianMixture, repulsion
+from mixvi.priors import GaussianMixture, LatentPrior, repulsion
 
 pytestmark = pytest.mark.law
 
@@ -242,6 +242,17 @@ def test_responsibilities_average_over_the_posterior(cells):
     # uncertainty about z is uncertainty about y
     entropy = Categorical(found).entropy().mean()
     assert entropy > Categorical(at_mean).entropy().mean()
+
+
+@pytest.mark.parametrize("apart", [1.0, 30.0, 1000.0])
+def test_responsibilities_are_those_at_the_points(cells, apart):
+    prior, qz = mixture(), cells["qz"]
+    with torch.no_grad():
+        prior.components.loc.mul_(apart)
+    slow = LatentPrior.responsibilities(prior, qz, cells["c"])
+    found = prior.responsibilities(qz, cells["c"])
+    torch.testing.assert_close(found, slow)
+    torch.testing.assert_close(found.sum(-1), torch.ones(N).double())
 
 
 def test_sample_has_the_mixtures_moments():

@@ -222,20 +222,21 @@ class Components(nn.Module):
     ) -> Float[Tensor, "S *cells K"]:
         r"""Log p(z | w = 0, y = k) at z = m + s ε, for every q(z | x) = N(m, s²) and point ε.
 
-        One product with the points, of what is linear in ε and in ε²; no z is made. In memory the
+        One product, of [s, s m, s²] of the cells with what the points and the components have to
+        each of them; no z is made, and nothing of the size of cells × K × D. In memory the
         components come first: what is done over them is done for many cells at a time.
 
         .. math:: \log p(m) + \sum_d \bigl[\varepsilon_d\, s_d (\mu_{kd} - m_d) / \sigma^2_{kd}
                   - \tfrac{1}{2} \varepsilon_d^2\, s_d^2 / \sigma_{kd}^2\bigr]
         """
         loc, log_variance = self._at_rest()
-        precision = (-log_variance).exp()
-        mean, scale = qz.loc.flatten(0, -2).t(), qz.scale.flatten(0, -2).t()
-        slope = scale * (loc[..., None] - mean) * precision[..., None]
-        curvature = -0.5 * scale.square() * precision[..., None]
-        along = torch.cat([slope, curvature], 1)
-        of_points = torch.cat([points, points.square()], -1) @ along
-        of_points += self.log_prob(qz.loc).flatten(0, -2).t().unsqueeze(1)
+        middle = loc.detach().mean(0)
+        mean, scale = qz.loc.flatten(0, -2), qz.scale.flatten(0, -2)
+        of_cells = torch.cat([scale, scale * (mean - middle), scale.square()], -1).t().contiguous()
+        steps = points * (-log_variance).exp().unsqueeze(1)
+        slope = steps * (loc - middle).unsqueeze(1)
+        of_points = torch.cat([slope, -steps, -0.5 * steps * points], -1) @ of_cells
+        of_points += self.log_prob(mean).t().contiguous().unsqueeze(1)
         return of_points.movedim(0, -1).view(len(points), *qz.loc.shape[:-1], len(loc))
 
     def kl(

@@ -156,7 +156,7 @@ class PosteriorMixin(RegistrationMixin):
         """
         module, waiting, n_waiting = self.module, [], 0
         for tensors in loader:
-            outputs = module.inference(**module._get_inference_input(tensors))
+            outputs = module.posterior(tensors)
             h = outputs.get("h") if with_style else None
             style = None if h is None else module.prior.style(h).loc
             waiting.append(Encoded(outputs["qz"], outputs["c"], style))

@@ -21,7 +21,7 @@ from mixvi.priors import LatentPrior, StandardPrior
 
 from .covariates import Covariates
 from .earlier import EarlierFormatsMixin
-from .evaluation import EvaluationMixin
+from .evaluation import EvaluationMixin, stored_posterior
 from .independence import Independence
 from .supervision import SupervisionMixin
 
@@ -124,20 +124,23 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin, EarlierFormatsMixin):
         self, x: Tensor, c: Float[Tensor, "cells C"], n_samples: int = 1
     ) -> dict[str, Any]:
         """X → q(z | x), a sample of it, the hidden layer and the log library size."""
+        posterior = self._encode(x, c)
+        qz = posterior[MODULE_KEYS.QZ_KEY]
         if self.likelihood.is_count:
             log_library = row_sums(x).log()
-            seen = map_nonzeros(x, torch.log1p)
         else:
             log_library = torch.zeros(x.shape[0], 1, dtype=x.dtype, device=x.device)
-            seen = x
+        return {**posterior, **self._sampled(qz, log_library, n_samples), "c": c}
+
+    def _encode(self, x: Tensor, c: Float[Tensor, "cells C"]) -> dict[str, Any]:
+        """X → q(z | x) and the hidden layer."""
+        seen = map_nonzeros(x, torch.log1p) if self.likelihood.is_count else x
         if self.training and self.input_dropout.p:
             seen = map_nonzeros(seen, self.input_dropout)
         h = self.encoder(seen, c if self.encode_covariates else None)
         h = h.float() if h.dtype == torch.bfloat16 else h  # in mixed precision
         with full_precision(h.device):
-            posterior = self._posterior_of_z(h)
-        qz = posterior[MODULE_KEYS.QZ_KEY]
-        return {**posterior, **self._sampled(qz, log_library, n_samples), "h": h, "c": c}
+            return {**self._posterior_of_z(h), "h": h}
 
     def _posterior_of_z(self, h: Float[Tensor, "cells H"]) -> dict[str, Any]:
         """q(z | x)."""
@@ -152,7 +155,7 @@ class MixtureVAE(SupervisionMixin, EvaluationMixin, EarlierFormatsMixin):
         n_samples: int = 1,
     ) -> dict[str, Any]:
         """Stored moments of q(z | x) → the same outputs, but for the hidden layer."""
-        qz = Normal(qzm, qzv.sqrt(), validate_args=False)
+        qz = stored_posterior(qzm, qzv)
         library = observed_lib_size.view(-1, 1)
         log_library = library.log() if self.likelihood.is_count else torch.zeros_like(library)
         return {**self._sampled(qz, log_library, n_samples), "c": c}

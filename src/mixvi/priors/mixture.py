@@ -20,6 +20,7 @@ __all__ = ["MixturePrior"]
 MIN_SPREAD = 0.05  # floor of a starting σ², so that a tight cluster does not shut others out
 MARGIN = 8.0  # standard deviations from the last cell to a component without cells
 MIN_USAGE = 1e-6  # of a component without cells, so that its logarithm stays finite
+NEXT_TO_ZERO = -80.0  # logarithm of what counts for nothing, and is no subnormal number
 USAGE_STEP = 0.02  # weight of one mini-batch in the running shares
 
 
@@ -83,8 +84,12 @@ class MixturePrior(LatentPrior):
         if self.classifier is not None or self._center_context(c) is not None:
             return super().responsibilities(qz, c, n_points)
         points = normal_points(self.n_latent, n_points).to(qz.loc)
-        log_joint = self.components.log_prob_around(qz, points) + self._log_weights(qz.loc)
-        return log_joint.movedim(-1, 0).softmax(0).mean(1).movedim(0, -1)
+        probs = self.components.log_prob_around(qz, points).movedim(-1, 0)
+        probs += self._log_weights(qz.loc)[:, None, None]
+        probs -= probs.amax(0)
+        # what is next to 0 is kept off the numbers that processors are slow with
+        probs = probs.clamp_(min=NEXT_TO_ZERO).exp_()
+        return (probs / probs.sum(0)).mean(1).t()
 
     def log_prob(
         self, z: Float[Tensor, "*cells D"], c: Float[Tensor, "cells C"]
