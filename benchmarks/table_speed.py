@@ -1,5 +1,6 @@
 """The page about speed and memory."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -77,9 +78,8 @@ def _table(what: str, own: pd.DataFrame) -> str:
     if what in ("training", "inference"):
         header = ["setting", "method", "cells per second", "× SCVI", "× SCVI, processor time"]
         lines = []
-        # as they were measured: the size of a batch is a number, its name is not
-        size = own["setting"].str.extract(r"(\d+)")[0].astype(int)
-        for _, row in own.assign(size=size).sort_values(["size", "ratio"]).iterrows():
+        own = own.assign(size=own["setting"].map(_numbers))
+        for _, row in own.sort_values(["size", "ratio"]).iterrows():
             extent = f" ({number(row['low'], 1)}–{number(row['high'], 1)})"
             ours = row["method"] != "SCVI"
             lines.append(
@@ -131,3 +131,8 @@ def _reference_first(own: pd.DataFrame) -> list[int]:
     """Positions of the rows, those of a set together."""
     names = list(zip(own["setting"], own["method"] != "SCVI", own["method"], strict=True))
     return sorted(range(len(names)), key=names.__getitem__)
+
+
+def _numbers(setting: str) -> tuple[int, ...]:
+    """The numbers in a name: what was measured on fewer cells comes first."""
+    return tuple(int(part.replace(",", "")) for part in re.findall(r"[\d,]*\d", setting))

@@ -15,7 +15,7 @@ from mixvi import priors
 from mixvi._numbers import check_number
 from mixvi._progress import progress
 from mixvi.priors import MergeTree
-from mixvi.priors.base import normal_points
+from mixvi.priors.points import normal_points
 
 from .clusters import ClusterMixin
 

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Categorical, Normal
 
-__all__ = ["LatentPrior", "normal_points"]
+from .points import N_POINTS, normal_points
 
-
-@lru_cache
-def normal_points(n_latent: int, n_points: int = 32) -> Float[Tensor, "S D"]:
-    """Points that stand for N(0, I): a scrambled Sobol sequence, the same in every call.
-
-    Parameters
-    ----------
-    n_latent, n_points
-        D and S.
-    """
-    engine = torch.quasirandom.SobolEngine(n_latent, scramble=True, seed=0)
-    return Normal(0.0, 1.0).icdf(engine.draw(n_points).clamp(1e-6, 1 - 1e-6))
+__all__ = ["LatentPrior"]
 
 
 class LatentPrior(nn.Module):
@@ -89,12 +77,12 @@ class LatentPrior(nn.Module):
         return self.assignment(z, c)
 
     def responsibilities(
-        self, qz: Normal, c: Float[Tensor, "cells C"], n_points: int = 32
+        self, qz: Normal, c: Float[Tensor, "cells C"], n_points: int = N_POINTS
     ) -> Float[Tensor, "cells K"]:
         r"""q(y | x) = E_{q(z|x)} q(y | z): what is not known about z makes y less sure, too.
 
-        The mean over ``n_points`` points of a Sobol sequence brought to q(z | x), the same in every
-        call, so that nothing jitters.
+        The mean over the points of :func:`~mixvi.priors.points.normal_points` brought to q(z | x),
+        at least ``n_points``; the same in every call, so that nothing jitters.
         """
         points = normal_points(qz.loc.shape[-1], n_points).to(qz.loc)[:, None]
         return self.assignment(qz.loc + qz.scale * points, c).probs.mean(0)

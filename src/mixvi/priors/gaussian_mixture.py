@@ -11,6 +11,7 @@ from mixvi.distributions import Components
 from mixvi.distributions.ranks import mean_over_ranks
 
 from .mixture import USAGE_STEP, MixturePrior
+from .points import N_POINTS
 from .repulsion import Repulsion
 
 __all__ = ["GaussianMixture"]
@@ -115,7 +116,7 @@ class GaussianMixture(MixturePrior):
         return self.assignment(z if self.classifier is None else qz.loc, c)
 
     def responsibilities(
-        self, qz: Normal, c: Float[Tensor, "cells C"], n_points: int = 32
+        self, qz: Normal, c: Float[Tensor, "cells C"], n_points: int = N_POINTS
     ) -> Float[Tensor, "cells K"]:
         """q(y | x): Bayes' rule averaged over q(z | x), or the network's."""
         if self.classifier is None:

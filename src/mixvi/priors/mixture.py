@@ -13,7 +13,8 @@ from torch.nn import functional
 from mixvi.distributions import Components
 from mixvi.distributions.ranks import mean_over_ranks
 
-from .base import LatentPrior, normal_points
+from .base import LatentPrior
+from .points import N_POINTS, normal_points
 
 __all__ = ["MixturePrior"]
 
@@ -78,7 +79,7 @@ class MixturePrior(LatentPrior):
         return Categorical(logits=logits, validate_args=False)
 
     def responsibilities(
-        self, qz: Normal, c: Float[Tensor, "cells C"], n_points: int = 32
+        self, qz: Normal, c: Float[Tensor, "cells C"], n_points: int = N_POINTS
     ) -> Float[Tensor, "cells K"]:
         """q(y | x): q(y | z) averaged over q(z | x)."""
         if self.classifier is not None or self._center_context(c) is not None:
