@@ -126,3 +126,28 @@ def test_covariates_are_passed_on(inputs, n_layers):
     torch.testing.assert_close(h[..., -N_COVARIATES:], c.expand(2, -1, -1))
     layers.pass_covariates = False
     torch.testing.assert_close(h[..., :-N_COVARIATES], layers(x, c))
+
+
+@pytest.mark.parametrize("shape", [(8,), (3, 8)])
+def test_trained_normalization_is_folded(shape):
+    hidden = layer("batch")
+    torch.manual_seed(2)
+    for _ in range(3):
+        hidden(3 * torch.randn(50, N_IN) + 1, torch.randn(50, N_COVARIATES))
+    with torch.no_grad():
+        hidden.norm.weight.uniform_(0.5, 2)
+        hidden.norm.bias.normal_()
+        hidden.bias.normal_()
+    hidden.eval()
+    x, c = torch.randn(*shape, N_IN), torch.randn(8, N_COVARIATES)
+    before = x @ hidden.weight.t() + c @ hidden.covariate_weight.t() + hidden.bias
+    expected = torch.relu(hidden.norm(before.flatten(0, -2))).view(*shape, N_OUT)
+    torch.testing.assert_close(hidden(x, c), expected, rtol=1e-5, atol=1e-5)
+    parameters = list(hidden.parameters())
+    found, slow = (
+        torch.autograd.grad(h.square().sum(), parameters) for h in (hidden(x, c), expected)
+    )
+    for a, b in zip(found, slow, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(hidden(x, c).float(), expected, rtol=0.05, atol=0.05)

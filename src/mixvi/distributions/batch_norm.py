@@ -41,6 +41,14 @@ class BatchNorm(nn.BatchNorm1d):
             return functional.batch_norm(x, *moments, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
 
+    def folded(self) -> tuple[Float[Tensor, " H"], Float[Tensor, " H"]]:
+        r"""(a, b) of the trained layer a x + b, to be folded into what comes before.
+
+        .. math:: a = \gamma / \sqrt{\hat v + \epsilon}, \quad b = \beta - a \hat m
+        """
+        scale = (self.running_var + self.eps).rsqrt() * self.weight
+        return scale, self.bias - scale * self.running_mean
+
     def _over_ranks(self, x: Float[Tensor, "cells H"]) -> Float[Tensor, "cells H"]:
         """The same with the moments of all processes' cells."""
         sums = sum_over_ranks(torch.cat([x.sum(0), x.new_tensor([len(x)])]))

@@ -60,9 +60,13 @@ class HiddenLayer(nn.Module):
         c: Float[Tensor, "cells n_covariates"] | None = None,
     ) -> Float[Tensor, "*samples cells n_out"]:
         """Return the hidden units."""
-        h = linear(x, self.weight) + self.bias
+        h = linear(x, self.weight)
         if self.covariate_weight is not None and c is not None:
             h = h + c @ self.covariate_weight.t()
+        if isinstance(self.norm, BatchNorm) and not self.training:
+            scale, shift = self.norm.folded()
+            return torch.addcmul(scale * self.bias + shift, h, scale).relu_()
+        h = h + self.bias
         if isinstance(self.norm, BatchNorm) and h.ndim > 2:
             h = self.norm(h.flatten(0, -2)).view_as(h)
         else:
