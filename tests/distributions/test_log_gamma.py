@@ -6,8 +6,7 @@ from scipy import special
 from mixvi.distributions.log_gamma import (
     SMALL,
     gamma_functions_near,
-    log_factorial,
-    log_rising_factorial,
+    log_binomial_coefficient,
 )
 
 pytestmark = pytest.mark.law
@@ -23,17 +22,15 @@ def entries():
     return columns, COUNTS.repeat(len(THETA))
 
 
-def test_log_factorial():
-    torch.testing.assert_close(
-        log_factorial(COUNTS), torch.from_numpy(special.gammaln(COUNTS.numpy() + 1))
-    )
+def by_gamma_functions(theta, counts):
+    return torch.lgamma(counts + theta) - torch.lgamma(theta) - torch.lgamma(counts + 1)
 
 
-def test_log_rising_factorial_and_its_gradient(entries):
+def test_log_binomial_coefficient_and_its_gradient(entries):
     columns, counts = entries
     theta = THETA.clone().requires_grad_()
-    value = log_rising_factorial(theta, columns, counts)
-    expected = torch.lgamma(counts + THETA[columns]) - torch.lgamma(THETA[columns])
+    value = log_binomial_coefficient(theta, columns, counts)
+    expected = by_gamma_functions(THETA[columns], counts)
     torch.testing.assert_close(value.detach(), expected, rtol=1e-9, atol=1e-9)
     weights = torch.rand(len(counts), dtype=torch.float64)
     (gradient,) = torch.autograd.grad(value @ weights, theta)
@@ -42,18 +39,33 @@ def test_log_rising_factorial_and_its_gradient(entries):
     torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-9)
 
 
+def test_binomial_coefficients_of_whole_numbers():
+    theta = torch.arange(1, 30, dtype=torch.float64)
+    columns = torch.arange(29).repeat_interleave(25)
+    counts = torch.arange(25, dtype=torch.float64).repeat(29)
+    expected = special.comb(counts.numpy() + theta[columns].numpy() - 1, counts.numpy())
+    value = log_binomial_coefficient(theta, columns, counts)
+    np.testing.assert_allclose(value.exp(), expected, rtol=1e-9)
+
+
 def test_single_precision_loses_nothing_where_theta_is_large(entries):
     columns, counts = entries
     small = counts <= SMALL
-    value = log_rising_factorial(THETA.float(), columns, counts.float())[small]
-    expected = (torch.lgamma(counts + THETA[columns]) - torch.lgamma(THETA[columns]))[small]
+    value = log_binomial_coefficient(THETA.float(), columns, counts.float())[small]
+    expected = by_gamma_functions(THETA[columns], counts)[small]
     torch.testing.assert_close(value.double(), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_without_entries():
     none = torch.zeros(0)
-    assert log_rising_factorial(THETA, none.long(), none).shape == (0,)
-    assert log_factorial(none).shape == (0,)
+    assert log_binomial_coefficient(THETA, none.long(), none).shape == (0,)
+
+
+def test_what_is_no_count_is_not_looked_up():
+    counts = torch.tensor([torch.nan, torch.inf, 1e30, 3.0])
+    value = log_binomial_coefficient(THETA.float(), torch.arange(4), counts)
+    assert not value[:2].isfinite().any()
+    assert value[2:].isfinite().all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -68,8 +68,8 @@ class NetworkStyle(nn.Module):
 class LowRankStyle(nn.Module):
     r"""(w, c) → Δμ_k = U_k s(w) with a few shared style factors s, and one shift of log σ².
 
-    Neither the network nor the distances of cells to components cost more than matrix products:
-    with s_0 = 1, U_0 = μ, Λ = 1/σ² and e the factor of the precision,
+    The network costs the same for any K, and the distances of all cells to all components are one
+    matrix product: with s_0 = 1, U_0 = μ, Λ = 1/σ² and e the factor of the precision,
 
     .. math:: \sum_d \bigl[(m - \textstyle\sum_r s_r U_{kr})^2 + v\bigr] e \Lambda_k
               = [(m^2 + v) e] \cdot \Lambda_k - 2 \sum_r [s_r m e] \cdot [U_{kr} \Lambda_k]
@@ -110,32 +110,25 @@ class LowRankStyle(nn.Module):
         """Σ_d [E(z_d − μ_kd − Δμ_kd)² / σ²_kd + log σ²_kd] at the style's σ²."""
         factors, log_factor = self._factors(w)
         shares = torch.cat([torch.ones_like(factors[..., :1]), factors], -1).unsqueeze(-1)
-        loadings = torch.cat([loc[None], self.loadings])
-        factor, precision = (-log_factor).exp(), (-log_variance).exp()
-        first, second = torch.triu_indices(len(loadings), len(loadings), device=loc.device)
+        loadings = torch.cat([loc[None], self.loadings]).transpose(0, 1)
+        precision = (-log_variance).exp().unsqueeze(-2)
+        weighed = loadings * precision
+        first, second = torch.triu_indices(*[loadings.shape[-2]] * 2, device=loc.device)
         both = torch.where(first == second, 1.0, 2.0).to(loc)[:, None]  # rt and tr
         pairs = both * shares.index_select(-2, first) * shares.index_select(-2, second)
-        products = loadings.index_select(0, first) * loadings.index_select(0, second)
-        return (
-            ((mean.square() + variance) * factor) @ precision.t()
-            - 2 * _dot(shares * (mean * factor).unsqueeze(-2), loadings * precision)
-            + _dot(pairs * factor.unsqueeze(-2), products * precision)
-            + log_variance.sum(-1)
-            + log_factor.sum(-1, keepdim=True)
-        )
+        products = loadings.index_select(-2, first) * weighed.index_select(-2, second)
+        square, cross = (mean.square() + variance).unsqueeze(-2), -2 * shares * mean.unsqueeze(-2)
+        pairs = pairs.expand(*mean.shape[:-1], len(first), mean.shape[-1])
+        of_cells = torch.cat([square, cross, pairs], -2) * (-log_factor).exp().unsqueeze(-2)
+        of_components = torch.cat([precision, weighed, products], -2)
+        quadratic = of_cells.flatten(-2) @ of_components.flatten(-2).t()
+        return quadratic + log_variance.sum(-1) + log_factor.sum(-1, keepdim=True)
 
     def _factors(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Style factors s and Δ log σ²."""
         rank = self.loadings.shape[0]
         factors, log_factor = self.network(w).split([rank, self.loadings.shape[-1]], -1)
         return factors, log_factor.clamp(*LOG_FACTOR_RANGE)
-
-
-def _dot(
-    of_cells: Float[Tensor, "*cells R D"], of_components: Float[Tensor, "R K D"]
-) -> Float[Tensor, "*cells K"]:
-    """Σ over R and D."""
-    return of_cells.flatten(-2) @ of_components.transpose(0, 1).flatten(1).t()
 
 
 class Components(nn.Module):
@@ -260,9 +253,9 @@ class Components(nn.Module):
         if isinstance(self.style, LowRankStyle) and w is not None:
             return self.style.distance(mean, variance, loc, log_variance, w)
         precision = (-log_variance).exp()
-        constant = (loc.square() * precision + log_variance).sum(-1)
-        second = mean.square() + variance
-        return second @ precision.t() - 2 * mean @ (loc * precision).t() + constant
+        of_cells = torch.cat([mean.square() + variance, mean], -1)
+        of_components = torch.cat([precision, -2 * loc * precision], -1)
+        return of_cells @ of_components.t() + (loc.square() * precision + log_variance).sum(-1)
 
     def _moved(self, w: Tensor | None) -> tuple[Tensor, Tensor]:
         """μ and log σ² at a style."""

@@ -13,7 +13,7 @@ from torch.types import _size
 
 from .count_rate import CountRate
 from .likelihood import EXPLAINED, CellDistribution, Likelihood, Spread
-from .log_gamma import log_factorial, log_rising_factorial
+from .log_gamma import log_binomial_coefficient
 from .sparse import Nonzeros, dense
 
 __all__ = ["NegativeBinomial", "NegativeBinomialLikelihood", "negative_binomial_log_prob"]
@@ -96,10 +96,8 @@ class NegativeBinomial(CellDistribution):
         if self._theta.ndim > 1:
             return self.log_prob(x).sum(-1)
         nonzeros = Nonzeros(x)
-        log_gammas = log_rising_factorial(
-            self._theta, nonzeros.columns, nonzeros.values
-        ) - log_factorial(nonzeros.values)
-        return _MeanTerms.apply(self.mu, self._theta, nonzeros) + nonzeros.sum_by_cell(log_gammas)
+        coefficients = log_binomial_coefficient(self._theta, nonzeros.columns, nonzeros.values)
+        return _MeanTerms.apply(self.mu, self._theta, nonzeros) + nonzeros.sum_by_cell(coefficients)
 
 
 class _MeanTerms(torch.autograd.Function):
