@@ -31,8 +31,8 @@ class _CenteredNetwork(nn.Module):
         nn.init.zeros_(self.last.weight)
 
     def forward(self, w: Tensor) -> Tensor:
-        at_zero = self.hidden(torch.zeros_like(w[..., :1, :])).tanh()
-        return self.last(self.hidden(w).tanh() - at_zero) / self.hidden.out_features
+        at_zero = self.hidden.bias.tanh()
+        return self.last((self.hidden(w).tanh() - at_zero) / self.hidden.out_features)
 
 
 class NetworkStyle(nn.Module):
