@@ -187,7 +187,7 @@ def inference(adata: ad.AnnData, sizes: Sizes, accelerator: str) -> list[Row]:
         models = {name: model(name, cells) for name in ("SCVI", *MODELS)}
         for made in models.values():
             made.train(1, accelerator=accelerator, batch_size=1024, enable_progress_bar=False)
-        for batch_size in sizes.batch_sizes:
+        for batch_size in (None, *sizes.batch_sizes):
             jobs = {
                 name: lambda made=made, size=batch_size: cost(
                     lambda: (
@@ -198,7 +198,8 @@ def inference(adata: ad.AnnData, sizes: Sizes, accelerator: str) -> list[Row]:
                 )
                 for name, made in models.items()
             }
-            setting = f"{n_cells:,} cells, batch {batch_size}"
+            chosen = "defaults" if batch_size is None else f"batch {batch_size}"
+            setting = f"{n_cells:,} cells, {chosen}"
             for name, found in compared(jobs, "SCVI", sizes.repeats).items():
                 per_second = round(n_cells / found["seconds"])
                 rows.append(_row("inference", setting, name, found, per_second))

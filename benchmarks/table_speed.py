@@ -20,7 +20,8 @@ EXPLAINED = {
         "Latent and clusters",
         "`model.annotate()`, which writes the latent space, clusters, their probabilities, "
         "confidence and novelty, against `SCVI.get_latent_representation()`, which gives the "
-        "latent space alone.",
+        "latent space alone. *Defaults*: each with mini-batches as large as it takes when not "
+        "told, 1,024 cells and 128.",
     ),
     "quality": (
         "Time to clusters as good",
