@@ -91,4 +91,6 @@ METHODS: dict[str, Method] = {
     "scpoli_labels": scpoli,
     "cgmdvae_labels": mixvi("CGMDVAE", labels=True),
     "rmve_labels": mixvi("RMVE", labels=True),
+    "cgmdvae_independent_labels": mixvi("CGMDVAE", labels=True, independence_weight=INDEPENDENCE),
+    "rmve_independent_labels": mixvi("RMVE", labels=True, independence_weight=INDEPENDENCE),
 }

@@ -34,7 +34,7 @@ def integration_page(rows: Sequence[Row]) -> str:
         "half. *mixing*: {func}`mixvi.metrics.within_type_mixing`. *ARI*: of the method's own "
         "clusters or predicted labels with the types, and of k-means on its embedding with as "
         "many clusters as there are types. *scib*: scores of scib-metrics, not rescaled. "
-        "`_independent`: with a weight of 200 on the independence of z and the batch within "
+        "`independent`: with a weight of 200 on the independence of z and the batch within "
         "components; the weight was chosen on this set, so expect a little less elsewhere."
     )
     table = markdown(["method", "seeds", *SCORES.values()], lines)
