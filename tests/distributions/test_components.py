@@ -61,8 +61,9 @@ def test_log_prob_around_is_that_at_the_points(covariance, qz):
     torch.testing.assert_close(p.log_prob_around(qz, points), p.log_prob(z))
 
 
-def test_one_style_serves_many_samples_of_z():
-    p = components("network")
+@pytest.mark.parametrize("style", ["network", "low_rank"])
+def test_one_style_serves_many_samples_of_z(style):
+    p = components(style)
     z, w = torch.randn(5, 7, D).double(), torch.randn(7, W).double()
     torch.testing.assert_close(p.log_prob(z, w), torch.stack([p.log_prob(one, w) for one in z]))
 
