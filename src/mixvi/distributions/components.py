@@ -113,7 +113,8 @@ class LowRankStyle(nn.Module):
         loadings = torch.cat([loc[None], self.loadings]).transpose(0, 1)
         precision = (-log_variance).exp().unsqueeze(-2)
         weighed = loadings * precision
-        first, second = torch.triu_indices(*[loadings.shape[-2]] * 2, device=loc.device)
+        n = loadings.shape[-2]
+        first, second = torch.triu_indices(n, n, device=loc.device)
         both = torch.where(first == second, 1.0, 2.0).to(loc)[:, None]  # rt and tr
         pairs = both * shares.index_select(-2, first) * shares.index_select(-2, second)
         products = loadings.index_select(-2, first) * weighed.index_select(-2, second)
