@@ -120,6 +120,9 @@ def scores(truth: np.ndarray, known: set[str], found: Transfer) -> Row:
         row["auroc"] = float(roc_auc_score(~seen, found.novelty))
     if found.novel is not None:
         row["false_alarms"] = float(found.novel[seen].mean())
+        row["false_alarms_of"] = {
+            str(name): float(found.novel[truth == name].mean()) for name in np.unique(truth[seen])
+        }
         if (~seen).any():
             row["found"] = float(found.novel[~seen].mean())
     return row

@@ -37,6 +37,7 @@ def test_scores():
     assert row["accuracy"] == pytest.approx(2 / 3)
     assert row["macro_f1"] == pytest.approx(2 / 3)
     assert (row["auroc"], row["false_alarms"], row["found"]) == (1, 0, 1)
+    assert row["false_alarms_of"] == {"a": 0, "b": 0}
     assert "auroc" not in scores(truth[:3], {"a", "b"}, Transfer(found.labels[:3], np.zeros(3)))
 
 
