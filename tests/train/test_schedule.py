@@ -41,13 +41,6 @@ def test_no_warmup_is_full_weight_at_once():
     assert Schedule.from_fractions(5, 0, 0, 0).kl_weight(0, 10) == 1
 
 
-def test_a_small_share_is_an_epoch_and_none_is_none():
-    found = Schedule.from_fractions(2, 0.1, 0.24, 0)
-    assert (found.pretrain_epochs, found.joint_from) == (1, 1)
-    assert Schedule.from_fractions(2, 0, 0.24, 0).pretrain_epochs == 0
-    assert Schedule.from_fractions(20, 0.1, 0.24, 0).pretrain_epochs == 2
-
-
 def test_joint_training_always_gets_an_epoch():
     assert Schedule.from_fractions(1, 0.99, 0, 0).joint_from == 0
     assert Schedule.from_fractions(2, 0.99, 0, 0).joint_from == 1

@@ -49,19 +49,6 @@ def test_components_wait_and_start_from_the_latent_space(model):
     assert not model.module.pretraining
 
 
-@pytest.mark.parametrize(("n_labeled", "epochs"), [(0, 12), (60, 8), (300, 2)])
-def test_labels_take_over_from_pretraining(n_labeled, epochs):
-    scvi.settings.seed = 0
-    adata = datasets.simulate(300, 60, n_components=3, separation=10, depth=500, rng=0)
-    adata.obs["labels"] = adata.obs["component"].astype(str)
-    adata.obs.loc[adata.obs_names[n_labeled:], "labels"] = "unknown"
-    labels = {"labels_key": "labels", "unlabeled_category": "unknown"} if n_labeled else {}
-    CGMDVAE.setup_anndata(adata, **labels)
-    model, watch = CGMDVAE(adata, n_components=3, n_hidden=32), Watch()
-    model.train(20, overcluster_fraction=0, early_stopping=False, callbacks=[watch], **QUICK)
-    assert sum(watch.pretraining) == epochs
-
-
 def test_terms_by_phase(model):
     model.train(10, pretrain_fraction=0.5, overcluster_fraction=0, **QUICK)
     history = model.history

@@ -38,7 +38,6 @@ from .style import StyleMixin
 __all__ = ["TrainingMixin"]
 
 FEW = 10  # cells of which none are held out to stop by
-PRETRAIN, LEAST_PRETRAIN = 0.6, 0.1  # shares of the run; without labels, and with many
 
 
 class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingMixin):
@@ -60,7 +59,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
         validation_size: float | None = None,
         batch_size: int | None = None,
         early_stopping: bool = True,
-        pretrain_fraction: float | None = None,
+        pretrain_fraction: float = 0.6,
         overcluster_fraction: float = 0.24,
         warmup_fraction: float = 0.3,
         n_samples_per_label: int | None = None,
@@ -99,10 +98,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
             least), and put the weights with the best held-out ELBO back at the end. Without
             held-out cells there is nothing to stop by: then the last weights are kept.
         pretrain_fraction
-            Share of the run under N(0, I). By default 0.6 less the share of cells with a label (in
-            a datamodule none is counted), and 0.1 at least. Too little: components start in noise;
-            longer than needed does not help. Labels take over from it: under N(0, I) a type
-            without a label comes to lie among its relatives that have one.
+            Share of the run under N(0, I). Too little: components start in noise; longer than
+            needed does not help.
         overcluster_fraction
             Share of the run under too many components. 0 starts from a normal mixture in the latent
             space of the first phase (:func:`mixvi.train.fit_start`); so do models with
@@ -171,9 +168,6 @@ class TrainingMixin(UnsupervisedTrainingMixin, StyleMixin, LabelsMixin, MappingM
                     "expected max_epochs or a datamodule with n_obs, found neither; pass max_epochs"
                 )
             max_epochs = default_epochs(n_obs, batch_size)
-        if pretrain_fraction is None:
-            labeled = 0 if datamodule is not None else self._label_counts(None).sum() / n_obs
-            pretrain_fraction = max(PRETRAIN - float(labeled), LEAST_PRETRAIN)
         if self.is_trained:
             pretrain_fraction = overcluster_fraction = warmup_fraction = 0.0
         if self.merges_ or self.module.prior.n_components == 1:

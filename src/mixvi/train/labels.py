@@ -55,9 +55,7 @@ def propagate(z: np.ndarray, labels: np.ndarray, n_labels: int) -> np.ndarray:
     opinion = np.zeros((len(z), n_labels))
     seen = np.unique(labels[known])
     if len(seen) > 1 and not known.all():
-        # Newton: types that lie far apart, or all over each other, take L-BFGS too many steps
-        regression = LogisticRegression(solver="newton-cg", max_iter=500)
-        regression.fit(z[known], labels[known])
+        regression = LogisticRegression(max_iter=500).fit(z[known], labels[known])
         opinion[:, seen] = regression.predict_proba(z)
     else:
         opinion[:, seen] = 1 / len(seen)

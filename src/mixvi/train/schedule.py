@@ -106,10 +106,8 @@ class Schedule:
             raise ValueError(
                 f"expected warmup_fraction in [0, 1], found {warmup!r}; pass a share of the run"
             )
-        # a small share of a short run is an epoch, not none
-        pretrain_epochs = min(max(round(pretrain * max_epochs), pretrain > 0), max_epochs - 1)
+        pretrain_epochs = min(round(pretrain * max_epochs), max_epochs - 1)
         joint_from = min(round((pretrain + overcluster) * max_epochs), max_epochs - 1)
-        joint_from = max(joint_from, pretrain_epochs)
         return cls(max_epochs, pretrain_epochs, joint_from, warmup * max_epochs)
 
     def kl_weight(self, step: int, steps_per_epoch: int) -> float:
