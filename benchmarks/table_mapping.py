@@ -44,11 +44,12 @@ def mapping_page(rows: Sequence[Row]) -> str:
             markdown(header, lines),
         ]
     if len(left_out):
-        header = ["method", "types", *(f"{setting} AUROC" for setting in settings)]
+        header = ["method", "types", "seeds", *(f"{setting} AUROC" for setting in settings)]
         header += ["mean of all", "worst type", "found"]
         lines = []
         for method, own in left_out.groupby("method"):
-            by_type = own.groupby(["setting", "left_out"])["auroc"].mean()
+            types = own.groupby(["setting", "left_out"])
+            by_type = types["auroc"].mean()
             means = [
                 by_type[setting].mean() if setting in by_type.index else float("nan")
                 for setting in settings
@@ -57,6 +58,7 @@ def mapping_page(rows: Sequence[Row]) -> str:
                 [
                     f"`{method}`",
                     str(len(by_type)),
+                    extent(types["seed"].nunique()),
                     *(number(mean) for mean in means),
                     number(by_type.mean()),
                     number(by_type.min()),

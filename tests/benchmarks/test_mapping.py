@@ -62,3 +62,10 @@ def test_rows_are_resumed_and_shown(folder, tmp_path):
     page = mapping_page(again)
     assert "| `pca_mahalanobis` |" in page
     assert f"{rows[0]['auroc']:.3f}" in page
+
+
+def test_the_page_says_how_many_seeds_a_type_has():
+    row = {"setting": "a", "method": "m", "macro_f1": 0.5, "accuracy": 0.5, "auroc": 0.7}
+    cases = [("x", 0), ("x", 1), ("y", 0)]
+    page = mapping_page([{**row, "left_out": name, "seed": seed} for name, seed in cases])
+    assert "| `m` | 2 | 1–2 | 0.700 |" in page
