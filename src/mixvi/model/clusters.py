@@ -12,7 +12,7 @@ import torch
 from anndata import AnnData
 from torch import Tensor
 
-from .contexts import covariate_contexts
+from .contexts import covariate_contexts, mean_over_contexts
 from .options import choice
 from .posterior import PosteriorMixin
 
@@ -140,8 +140,7 @@ class ClusterMixin(PosteriorMixin):
         c, share = covariate_contexts(posterior["c"], self.device)
         with torch.inference_mode():
             centers = self.module.prior.centers(c)
-            loc = torch.einsum("b,bkd->kd", share, centers.loc).cpu().numpy()
-            scale = torch.einsum("b,bkd->kd", share, centers.scale).cpu().numpy()
+            loc, scale = (mean_over_contexts(share, x) for x in (centers.loc, centers.scale))
         if (grown := self._grown) is not None:
             loc, scale = np.vstack([loc, grown.means]), np.vstack([scale, grown.scales])
         names = pd.Index(self.component_names_, name="component")

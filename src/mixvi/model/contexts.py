@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["covariate_contexts"]
+__all__ = ["covariate_contexts", "mean_over_contexts"]
 
 MAX_CONTEXTS = 512
 
@@ -32,3 +33,16 @@ def covariate_contexts(c: np.ndarray, device: torch.device) -> tuple[Tensor, Ten
         rows, counts = rows[picked], counts[picked]
     share = torch.as_tensor(counts / counts.sum(), dtype=torch.float32, device=device)
     return torch.as_tensor(rows, device=device), share
+
+
+def mean_over_contexts(
+    share: Float[Tensor, " contexts"], values: Float[Tensor, "contexts ..."]
+) -> np.ndarray:
+    """Mean of what the contexts say, weighted by their shares.
+
+    In double precision: where all contexts agree, that is returned to the last bit, whatever the
+    shares. A component of the reference is the same in a query with other batches.
+    """
+    share = share.cpu().double()
+    mean = torch.tensordot(share / share.sum(), values.cpu().double(), dims=1)
+    return mean.to(values.dtype).numpy()
