@@ -58,11 +58,13 @@ def test_together_with_cells(folder, tmp_path):
     result = run(
         *("map", folder / "query.h5ad", "--reference", folder / "known.h5ad", "-o", output),
         *("--labels-key", "cell_type", "--batch-key", "batch", "--join", *FAST),
+        *("--n-models", 2),
     )
     assert result.exit_code == 0, result.output
     joined = ad.read_h5ad(output)
     assert joined.n_obs == 200
     assert np.isfinite(joined.obs["cell_type_pred_novelty"]).all()
+    assert "n_models=2" in joined.uns["cell_type_pred"]["call"]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,7 @@ def test_together_with_cells(folder, tmp_path):
         (("--reference", "known.h5ad"), "--labels-key"),
         (("--reference", "atlas", "--n-new-components", "some"), "--n-new-components"),
         (("--reference", "atlas", "--false-alarm-rate", "2"), "between 0 and 1"),
+        (("--reference", "atlas", "--n-models", "2"), "found 2: it is for cells as reference"),
         (("--reference", "atlas", "--join"), "save_anndata=True"),
     ],
 )

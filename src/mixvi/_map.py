@@ -60,6 +60,14 @@ def map_cells(
     false_alarm_rate: Annotated[
         float, typer.Option(help="Share of known cells that may be called new.")
     ] = 0.05,
+    n_models: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Models to train and average over, where the reference is a file of cells.  "
+            "[default: 3]",
+        ),
+    ] = None,
     join: Annotated[
         bool, typer.Option("--join", help="Write reference and query in one file.")
     ] = False,
@@ -114,6 +122,7 @@ def map_cells(
             unlabeled_category=unlabeled_category,
             n_new_components=n_new,
             false_alarm_rate=false_alarm_rate,
+            n_models=n_models,
             key_added=key,
             train_kwargs=given({"max_epochs": max_epochs})
             | {"accelerator": str(accelerator), "enable_progress_bar": not quiet},

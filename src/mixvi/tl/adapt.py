@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,23 +20,26 @@ from mixvi.model.query_genes import GeneOverlap
 from .genes import chosen_genes
 from .mapped import Mapped, mapped
 
-__all__ = ["Adapted", "adapt", "log_odds_of_new"]
+__all__ = ["N_MODELS", "Adapted", "adapt", "log_odds_of_new"]
 
 HIDDEN = 0.1  # share of the reference's labels that the model does not see
+N_MODELS = 3
 BACKGROUND = 0.01  # share of known cells that lie where the background is denser than their labels
 BATCH, LABEL, UNLABELED = "batch", "label", "(unlabeled)"
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """A joint training.
+    """A joint training, of several models.
 
     Attributes
     ----------
     query, reference
-        What it says about their cells.
+        What it says about their cells: the mean of the models' probabilities of the labels; the
+        rest as the model says it whose novelty is closest to the mean.
     novelty
-        Log-odds of every cell of both, by their names (:func:`log_odds_of_new`).
+        Log-odds of every cell of both, by their names (:func:`log_odds_of_new`), the mean over the
+        models.
     threshold
         Log-odds that a share of the reference's cells with hidden labels exceeds, at least 0: a
         cell that its labels explain better than everything else is not new.
@@ -61,6 +64,7 @@ def adapt(
     unlabeled_category: str | None,
     mask_var: str | bool | None,
     false_alarm_rate: float,
+    n_models: int,
     model_kwargs: dict[str, Any],
     train_kwargs: dict[str, Any],
 ) -> Adapted:
@@ -69,7 +73,7 @@ def adapt(
     Parameters
     ----------
     query, reference, labels_key, batch_key, layer, unlabeled_category, mask_var, \
-false_alarm_rate, model_kwargs, train_kwargs
+false_alarm_rate, n_models, model_kwargs, train_kwargs
         As in :func:`mixvi.tl.transfer`.
     """
     parts = {"reference": reference, "query": query}
@@ -113,18 +117,16 @@ false_alarm_rate, model_kwargs, train_kwargs
         CGMDVAE.setup_anndata(
             joint, batch_key=BATCH, labels_key=LABEL, unlabeled_category=UNLABELED
         )
-    model = CGMDVAE(joint, **model_kwargs)
-    model.train(**train_kwargs)
-    known = sorted(model._known_labels())
-    n = reference.n_obs
+    runs = []
+    for _ in range(n_models):
+        model = CGMDVAE(joint, **model_kwargs)
+        model.train(**train_kwargs)
+        runs.append(_ask(model, joint, reference.n_obs, hidden))
+    novelty = {name: np.mean([run.novelty[name] for run in runs], axis=0) for name in parts}
+    typical = _most_typical(runs, novelty["query"]).results
     results = {
-        "query": mapped(model, joint[n:].copy(), known),
-        "reference": mapped(model, joint[:n].copy(), known),
-    }
-    background = float(np.quantile(results["reference"].log_known[hidden], BACKGROUND))
-    novelty = {
-        name: log_odds_of_new(result.log_known, result.log_free, background)
-        for name, result in results.items()
+        name: replace(typical[name], labels=_mean([run.results[name].labels for run in runs]))
+        for name in parts
     }
     scores = np.sort(novelty["reference"][hidden])
     return Adapted(
@@ -133,6 +135,38 @@ false_alarm_rate, model_kwargs, train_kwargs
         threshold=max(threshold_of(scores, len(scores), false_alarm_rate), 0.0),
         false_alarm_rate=attainable_rate(false_alarm_rate, len(scores)),
     )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What one model says about the cells of both, by their names."""
+
+    results: dict[str, Mapped]
+    novelty: dict[str, np.ndarray]
+
+
+def _ask(model: CGMDVAE, joint: AnnData, n_reference: int, hidden: np.ndarray) -> _Run:
+    """Ask a model about the cells of the reference, which come first, and of the query."""
+    known = sorted(model._known_labels())
+    results = {
+        "query": mapped(model, joint[n_reference:].copy(), known),
+        "reference": mapped(model, joint[:n_reference].copy(), known),
+    }
+    background = float(np.quantile(results["reference"].log_known[hidden], BACKGROUND))
+    novelty = {
+        name: log_odds_of_new(result.log_known, result.log_free, background)
+        for name, result in results.items()
+    }
+    return _Run(results, novelty)
+
+
+def _mean(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.DataFrame(np.mean(frames, axis=0), frames[0].index, frames[0].columns)
+
+
+def _most_typical(runs: list[_Run], novelty: np.ndarray) -> _Run:
+    """The run whose novelty of the query is closest to the mean."""
+    return min(runs, key=lambda run: float(np.abs(run.novelty["query"] - novelty).mean()))
 
 
 def log_odds_of_new(
